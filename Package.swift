@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Every target of this package: warnings are errors, imports are internal unless said otherwise.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "pgha",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "pgha", targets: ["pgha"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(
+            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
+            traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
+    ],
+    targets: [
+        // Decisions. Imports nothing.
+        .target(name: "PGHACore", swiftSettings: strict),
+
+        // C libraries and the system calls that Swift's Glibc import cannot reach.
+        .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(name: "CPGHASystem"),
+
+        // Shells around single things: a server, a store, settings, metrics, the HTTP interfaces.
+        .target(name: "PGHAPostgres", dependencies: ["PGHACore", "CLibpq", log], swiftSettings: strict),
+        .target(name: "PGHAStore", dependencies: ["PGHACore", grdb], swiftSettings: strict),
+        .target(
+            name: "PGHAConfiguration", dependencies: ["PGHACore", configuration, yams], swiftSettings: strict),
+        .target(name: "PGHAObservability", dependencies: ["PGHACore", log], swiftSettings: strict),
+        .target(name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore], swiftSettings: strict),
+
+        // The services. They never import each other.
+        .target(
+            name: "PGHAAgent",
+            dependencies: [
+                "PGHACore", "PGHAPostgres", "PGHAObservability", "PGHAClient", "CPGHASystem",
+                hummingbird, lifecycle, subprocess, log, nioCore,
+            ], swiftSettings: strict),
+        .target(
+            name: "PGHAController",
+            dependencies: [
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAObservability", "PGHAClient",
+                hummingbird, lifecycle, log, nioCore,
+            ], swiftSettings: strict),
+        .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
+
+        .executableTarget(
+            name: "pgha",
+            dependencies: [
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
+                "PGHAAgent", "PGHAController", arguments, lifecycle, log, subprocess,
+            ], swiftSettings: strict),
+
+        .target(
+            name: "PGHATesting", dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "CPGHASystem"],
+            swiftSettings: strict),
+        .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
+        .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "PGHAControllerTests",
+            dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
+    ]
+)

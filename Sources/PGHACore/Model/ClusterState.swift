@@ -1,0 +1,76 @@
+/// All that the store holds of a cluster's decisions; written by the leading controller with compare-and-set.
+package struct ClusterState: Hashable, Sendable, Codable {
+    package var spec: ClusterSpec
+    /// PostgreSQL's system identifier; nil until a server was initialised or adopted.
+    package var systemIdentifier: UInt64?
+    /// The highest term handed out, by this store, to any claim.
+    package var term: Term
+    /// The rule under which clients are routed; nil before bootstrap has ended.
+    package var rule: Rule?
+    /// Every rule that a failover must still satisfy, the current one included; ascending.
+    package var openRules: [Rule]
+    /// Under which name each follower replicates.
+    package var replicationNames: [NodeName: ReplicationName]
+    /// The timelines that terms explain; ascending by term.
+    package var timelines: [RecordedTimeline]
+    /// The procedure under way; its phase is written before the step with effects.
+    package var procedure: ProcedureRecord?
+    /// The controller starts no failover by itself while this is set.
+    package var paused: Bool
+
+    package init(spec: ClusterSpec) {
+        self.spec = spec
+        self.term = .zero
+        self.openRules = []
+        self.replicationNames = [:]
+        self.timelines = []
+        self.paused = false
+    }
+}
+
+/// A procedure that has begun, as the store remembers it, so that another controller can finish it.
+package enum ProcedureRecord: Hashable, Sendable, Codable {
+    /// The first leader is being made. `claim` is term 1's.
+    case bootstrap(claim: Claim, leader: NodeName)
+    /// Members are being sealed for `claim`. `reason` is for people; `planned` names the switchover's candidate,
+    /// `forced` that an operator accepted data loss.
+    case sealing(claim: Claim, reason: String, planned: NodeName?, forced: Bool)
+    /// `rule` is among the open rules and its leader is being promoted. There is no way back.
+    case promoting(rule: Rule, reason: String)
+    /// `rule` is among the open rules and is being applied by the current leader.
+    case changingRule(rule: Rule, reason: String)
+
+    package var phase: String {
+        switch self {
+        case .bootstrap: "bootstrap"
+        case .sealing: "sealing"
+        case .promoting: "promoting"
+        case .changingRule: "changing_rule"
+        }
+    }
+}
+
+/// One line of the cluster's history, kept in the store and shown by `pgha history`.
+package struct HistoryEntry: Hashable, Sendable, Codable {
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    package var unixMicroseconds: Int64
+    /// `bootstrap`, `failover`, `switchover`, `rule`, `rejoin`, `forced`, `note`.
+    package var kind: String
+    package var term: Term
+    package var leader: NodeName?
+    package var detail: String
+    /// How long the procedure took; nil for what has no length.
+    package var milliseconds: Int64?
+
+    package init(
+        unixMicroseconds: Int64, kind: String, term: Term, leader: NodeName?, detail: String,
+        milliseconds: Int64? = nil
+    ) {
+        self.unixMicroseconds = unixMicroseconds
+        self.kind = kind
+        self.term = term
+        self.leader = leader
+        self.detail = detail
+        self.milliseconds = milliseconds
+    }
+}

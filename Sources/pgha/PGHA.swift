@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct PGHA: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "pgha")
+}
