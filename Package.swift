@@ -16,6 +16,8 @@ let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "sw
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
@@ -54,7 +56,9 @@ let package = Package(
         .target(
             name: "PGHAConfiguration", dependencies: ["PGHACore", configuration, yams], swiftSettings: strict),
         .target(name: "PGHAObservability", dependencies: ["PGHACore", log], swiftSettings: strict),
-        .target(name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore], swiftSettings: strict),
+        .target(
+            name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore, nioPosix, nioHTTP1],
+            swiftSettings: strict),
 
         // The services. They never import each other.
         .target(
