@@ -22,7 +22,7 @@ extension Controller {
         }
     }
 
-    private var specInForce: ClusterSpec? {
+    var specInForce: ClusterSpec? {
         if let spec = self.coordinator.state?.spec { return spec }
         if case .bootstrap(let machine) = self.coordinator.activity { return machine.state.spec }
         return nil

@@ -98,7 +98,6 @@ package struct ControllerRoutes: Sendable {
         group.post("/v1/init") { request, context in
             let body = try await decode(InitRequest.self, request, context)
             let spec = try body.spec.spec()
-            guard !body.adopt else { return try json(try await controller.adopt(spec), status: .accepted) }
             return try json(try await controller.accept(.initialize(spec), "making \(spec.name)"), status: .accepted)
         }
         group.post("/v1/failover") { request, context in
@@ -156,7 +155,6 @@ package struct ControllerRoutes: Sendable {
         group.patch("/v1/config") { request, context in
             try json(try await controller.patchConfig(try await decode(ConfigPatch.self, request, context)))
         }
-        group.post("/v1/store/adopt") { _, _ in try json(try await controller.adoptStore()) }
     }
 }
 
