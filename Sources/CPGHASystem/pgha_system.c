@@ -2,10 +2,12 @@
 #include "pgha_system.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,4 +82,22 @@ int pgha_wait_readable(int fd, int milliseconds) {
         result = poll(&entry, 1, milliseconds);
     } while (result == -1 && errno == EINTR);
     return result > 0 ? 1 : result;
+}
+
+int pgha_file_status(const char *path, int follow, struct pgha_file_status *result) {
+    struct stat status;
+    if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return -1;
+    result->mode = status.st_mode;
+    result->owner = status.st_uid;
+    result->size = status.st_size;
+    result->occupied = (int64_t)status.st_blocks * 512;
+    return 0;
+}
+
+int pgha_is_directory(uint32_t mode) {
+    return S_ISDIR(mode);
+}
+
+int pgha_pipe(int *ends) {
+    return pipe2(ends, O_CLOEXEC);
 }

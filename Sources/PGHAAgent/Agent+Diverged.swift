@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Logging
 import PGHAClient
 import PGHACore
 import PGHAPostgres

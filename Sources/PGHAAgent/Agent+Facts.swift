@@ -1,10 +1,10 @@
 import Glibc
 import PGHAClient
-package import PGHACore
+import PGHACore
 
 extension Agent {
     /// The facts with what is cheap to ask read anew.
-    package func currentFacts() async -> AgentFacts {
+    func currentFacts() async -> AgentFacts {
         await self.refreshCheapFacts(.changed)
         return self.board.facts
     }

@@ -1,4 +1,5 @@
-package import PGHAClient
+import Logging
+import PGHAClient
 import PGHACore
 
 extension Agent {
@@ -6,7 +7,7 @@ extension Agent {
     ///
     /// The order is the point: pledge, then `standby.signal`, both durable, and only then is the server stopped.
     /// Whatever ends the agent in between, what is started next is a standby.
-    package func fence(_ request: FenceRequest) async throws -> AgentResult {
+    func fence(_ request: FenceRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .fence, claim: request.pledge.claim, detail: request.clean ? "clean" : "immediate")
         return try await self.perform(key, pledge: request.pledge) { agent in
             AgentResult(position: try await agent.carryOutFence(request))

@@ -1,12 +1,13 @@
 import FoundationEssentials
-package import PGHAClient
+import PGHAClient
 import PGHACore
 import PGHAPostgres
+import PGHASchema
 
 extension Agent {
     /// Makes the cluster's first server and runs it behind the fence. Each step can be repeated: after an
     /// interruption the same request goes on where it was.
-    package func initialize(_ request: InitializeRequest) async throws -> AgentResult {
+    func initialize(_ request: InitializeRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .initialize, claim: request.pledge.claim)
         return try await self.perform(key, pledge: request.pledge) { agent in
             try await agent.makeFirstServer(request)

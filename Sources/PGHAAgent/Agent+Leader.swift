@@ -1,9 +1,9 @@
-package import PGHAClient
+import PGHAClient
 import PGHACore
 
 extension Agent {
     /// Starts the server as the leader of the recorded rule, in place and without promotion, behind the fence.
-    package func startLeader(_ request: StartLeaderRequest) async throws -> AgentResult {
+    func startLeader(_ request: StartLeaderRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .startLeader, claim: request.pledge.claim)
         return try await self.perform(key, pledge: request.pledge) { agent in
             AgentResult(position: try await agent.runAsPrimary(request.pledge))

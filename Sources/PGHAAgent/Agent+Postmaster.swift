@@ -1,4 +1,6 @@
+import CPGHASystem
 import Glibc
+import Logging
 import PGHAClient
 import PGHACore
 
@@ -67,7 +69,7 @@ extension Agent {
     }
 
     /// What the agent does by itself when it starts.
-    package func begin() async {
+    func begin() async {
         if let port = self.setup?.port { await self.local.use(port: port) }
         let unfinished = self.directory.newData
         await Offload.run { for pid in ProcessTable.processes(mentioning: unfinished) { kill(pid, SIGKILL) } }
@@ -99,8 +101,7 @@ extension Agent {
             guard log >= 0 else { throw SystemError("open \(directory.log)") }
             let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
             defer { [log, null].forEach { _ = close($0) } }
-            var status = stat()
-            fstat(log, &status)
+            let size = try DurableFile.status(directory.log)?.size ?? 0
             // The passfile serves a `primary_conninfo` that names none (set over SQL by the controller).
             var environment = Spawn.environment(passfile: directory.passfile)
             environment["LC_ALL"] = nil
@@ -108,7 +109,7 @@ extension Agent {
             let pid = try Spawn.start(
                 program, ["-D", directory.data], environment: environment, directory: directory.root,
                 streams: .init(input: null, output: log, error: log))
-            return (pid, Int64(status.st_size))
+            return (pid, size)
         }
         self.watch(pid)
         return offset
@@ -119,8 +120,7 @@ extension Agent {
     private static let logLimit = 64 << 20
 
     private static func rotateLog(_ path: String) throws {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_size > Self.logLimit else { return }
+        guard let size = try DurableFile.status(path)?.size, size > Self.logLimit else { return }
         try DurableFile.move(path, to: path + ".1")
     }
 

@@ -1,11 +1,12 @@
 import Glibc
-package import PGHAClient
+import Logging
+import PGHAClient
 import PGHACore
 import PGHAPostgres
 
 extension Agent {
     /// Makes the server a standby of `leader`, by the cheapest way that is safe; see ``RejoinPlan``.
-    package func rejoin(_ request: RejoinRequest) async throws -> AgentResult {
+    func rejoin(_ request: RejoinRequest) async throws -> AgentResult {
         let key = WorkKey(
             kind: .rejoin, claim: request.pledge.claim,
             detail: "\(request.leader.name) \(request.replicationName) \(request.discard)")

@@ -1,6 +1,6 @@
 import FoundationEssentials
 import Glibc
-package import PGHAClient
+import PGHAClient
 import PGHACore
 import PGHAPostgres
 
@@ -56,7 +56,7 @@ extension Agent {
 
     // MARK: - Requests of operators
 
-    package func start(_ request: PlainRequest) async throws -> AgentResult {
+    func start(_ request: PlainRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .start, claim: request.pledge?.claim)
         return try await self.perform(key, pledge: request.pledge) { agent in
             await agent.adopt()
@@ -68,7 +68,7 @@ extension Agent {
         }
     }
 
-    package func stop(_ request: StopRequest) async throws -> AgentResult {
+    func stop(_ request: StopRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .stop, claim: request.pledge?.claim, detail: request.mode.rawValue)
         return try await self.perform(key, pledge: request.pledge) { agent in
             await agent.adopt()
@@ -79,7 +79,7 @@ extension Agent {
     }
 
     /// Stops and starts in place: a primary stays the primary, with its list of standbys.
-    package func restart(_ request: StopRequest) async throws -> AgentResult {
+    func restart(_ request: StopRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .restart, claim: request.pledge?.claim, detail: request.mode.rawValue)
         return try await self.perform(key, pledge: request.pledge) { agent in
             await agent.adopt()
@@ -94,7 +94,7 @@ extension Agent {
         }
     }
 
-    package func reload(_ request: PlainRequest) async throws -> AgentResult {
+    func reload(_ request: PlainRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .reload, claim: request.pledge?.claim)
         return try await self.perform(key, pledge: request.pledge) { agent in
             guard let handle = agent.postmaster, handle.signal(SIGHUP) else { throw Refusal.notRunning() }
@@ -103,7 +103,7 @@ extension Agent {
     }
 
     /// Writes the managed files again and has them loaded; answers with what waits for a restart.
-    package func apply(_ request: SettingsRequest) async throws -> AgentResult {
+    func apply(_ request: SettingsRequest) async throws -> AgentResult {
         let key = WorkKey(kind: .settings, claim: request.pledge?.claim)
         return try await self.perform(key, pledge: request.pledge) { agent in
             guard agent.directory.hasData else { throw Refusal.noData(agent.directory.root) }

@@ -1,7 +1,7 @@
 import Glibc
-package import Logging
-package import PGHAClient
-package import PGHACore
+import Logging
+import PGHAClient
+import PGHACore
 
 /// Does a node's host work, one piece at a time.
 ///
@@ -11,14 +11,14 @@ package import PGHACore
 ///
 /// Files: `Agent+Postmaster` starts and stops, `Agent+Fence`, `Agent+Leader`, `Agent+Initialize`, `Agent+Rejoin`,
 /// `Agent+Clone`, `Agent+Settings` do the work.
-package actor Agent {
+actor Agent {
     let node: NodeName
     let directory: StateDirectory
     let programs: ServerPrograms
     let pledges: PledgeFile
     let local: LocalServer
     let logger: Logger
-    package nonisolated let board: FactsBoard
+    nonisolated let board: FactsBoard
     /// Told the name of each step whose place in the order matters. For tests and traces.
     let trace: @Sendable (String) -> Void
 

@@ -2,7 +2,7 @@ import Glibc
 import Hummingbird
 package import Logging
 import PGHACore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// The agent as a service: its HTTP interface, its tick, and the server it is the parent of.
 ///
@@ -14,7 +14,11 @@ package struct AgentService: Service {
     /// Checks everything that can be wrong before anything is changed.
     ///
     /// - Throws: ``AgentStartError`` and others whose description says what to do.
-    package init(_ settings: AgentSettings, logger: Logger) async throws {
+    ///
+    /// - Parameter trace: told the name of each step whose place in the order matters.
+    package init(
+        _ settings: AgentSettings, logger: Logger, trace: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws {
         guard geteuid() != 0 else { throw AgentStartError.runningAsRoot }
         let (host, port) = try settings.address()
         let token = try settings.token()
@@ -24,7 +28,7 @@ package struct AgentService: Service {
         self.agent = Agent(
             node: settings.node, directory: directory, programs: programs,
             pledges: try PledgeFile(path: directory.pledgeFile), setup: try Agent.keptSetup(directory.setupFile),
-            logger: logger)
+            logger: logger, trace: trace)
         self.application = Application(
             router: AgentRoutes.router(self.agent, token: token),
             configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),

@@ -1,3 +1,4 @@
+import CPGHASystem
 import Glibc
 import PGHAClient
 package import PGHACore
@@ -42,11 +43,10 @@ package struct AgentSettings: Sendable {
 
     /// Reads the token. Blocks.
     func token() throws -> WireSecret {
-        var status = stat()
-        guard stat(self.tokenFile, &status) == 0, let text = try DurableFile.read(self.tokenFile) else {
+        guard let status = try DurableFile.status(self.tokenFile), let text = try DurableFile.read(self.tokenFile) else {
             throw AgentStartError.tokenMissing(self.tokenFile)
         }
-        guard status.st_mode & 0o007 == 0 else { throw AgentStartError.tokenReadableByOthers(self.tokenFile) }
+        guard status.mode & 0o007 == 0 else { throw AgentStartError.tokenReadableByOthers(self.tokenFile) }
         let token = text.filter { !$0.isWhitespace }
         guard token.utf8.count >= Self.shortestToken else { throw AgentStartError.tokenMissing(self.tokenFile) }
         return WireSecret(token)

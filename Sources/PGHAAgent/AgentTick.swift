@@ -15,7 +15,8 @@ struct AgentTick: Service {
             await self.agent.tick()
             // A late tick is not made up for.
             next = max(next + .seconds(1), clock.now)
-            try? await cancelWhenGracefulShutdown { try await clock.sleep(until: next) }
+            let wake = next
+            try? await cancelWhenGracefulShutdown { try await clock.sleep(until: wake) }
         }
     }
 }

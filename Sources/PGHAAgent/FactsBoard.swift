@@ -1,12 +1,12 @@
 import PGHAClient
-package import PGHACore
+import PGHACore
 import Synchronization
 
 /// The facts as last known, and those who listen to their changes.
 ///
 /// A lock and no actor: the news of a dead postmaster comes from its watcher's thread and goes out at once,
 /// whatever the agent is doing.
-package final class FactsBoard: Sendable {
+final class FactsBoard: Sendable {
     private struct State {
         var facts: AgentFacts
         var listeners: [Int: AsyncStream<AgentEvent>.Continuation] = [:]
@@ -18,9 +18,9 @@ package final class FactsBoard: Sendable {
     /// A listener that falls this many lines behind loses the oldest: each line holds all the facts.
     private static let backlog = 64
 
-    package init(_ facts: AgentFacts) { self.state = Mutex(State(facts: facts)) }
+    init(_ facts: AgentFacts) { self.state = Mutex(State(facts: facts)) }
 
-    package var facts: AgentFacts { self.state.withLock { $0.facts } }
+    var facts: AgentFacts { self.state.withLock { $0.facts } }
 
     /// Changes the facts and tells every listener, unless nothing changed.
     func update(_ kind: AgentEvent.Kind, _ change: (inout AgentFacts) -> Void) {

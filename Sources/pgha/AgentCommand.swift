@@ -3,6 +3,7 @@ import Logging
 import PGHAAgent
 import PGHACore
 import ServiceLifecycle
+import UnixSignals
 
 /// `pgha agent`: runs beside one PostgreSQL server, as the user who owns its data.
 struct AgentCommand: AsyncParsableCommand {

@@ -24,3 +24,23 @@ int pgha_lock_exclusively(int fd);
 
 /// Waits up to `milliseconds` until `fd` is readable: 1, 0 on time-out, -1 and errno.
 int pgha_wait_readable(int fd, int milliseconds);
+
+/// What stat(2) says of a file. A struct of our own: Swift cannot see through to glibc's when another C module
+/// of the build includes <sys/stat.h> first.
+struct pgha_file_status {
+    /// Type and permission bits as in `st_mode`.
+    uint32_t mode;
+    uint32_t owner;
+    /// Bytes of content, and bytes occupied on disk.
+    int64_t size;
+    int64_t occupied;
+};
+
+/// stat(2), or lstat(2) when `follow` is 0; 0, or -1 and errno.
+int pgha_file_status(const char *path, int follow, struct pgha_file_status *result);
+
+/// Whether `mode` is that of a directory.
+int pgha_is_directory(uint32_t mode);
+
+/// pipe2(2) with O_CLOEXEC; `ends` has room for two descriptors. 0, or -1 and errno.
+int pgha_pipe(int *ends);

@@ -1,3 +1,4 @@
+import CPGHASystem
 import Glibc
 
 /// Small files that must be whole or absent after a crash, and durable when a call returns. All calls block.
@@ -57,8 +58,16 @@ enum DurableFile {
     }
 
     static func exists(_ path: String) -> Bool {
-        var status = stat()
-        return lstat(path, &status) == 0
+        var status = pgha_file_status()
+        return pgha_file_status(path, 0, &status) == 0
+    }
+
+    /// What stat(2) says, symbolic links followed; nil when there is no such file.
+    static func status(_ path: String) throws -> pgha_file_status? {
+        var status = pgha_file_status()
+        if pgha_file_status(path, 1, &status) == 0 { return status }
+        if errno == ENOENT { return nil }
+        throw SystemError("stat \(path)")
     }
 
     /// Makes a directory for its owner alone; fine when it is there.
@@ -104,12 +113,12 @@ enum DurableFile {
 
     /// Removes a directory and all below it; symbolic links are removed, never followed.
     static func removeTree(_ path: String) throws {
-        var status = stat()
-        guard lstat(path, &status) == 0 else {
+        var status = pgha_file_status()
+        guard pgha_file_status(path, 0, &status) == 0 else {
             if errno == ENOENT { return }
             throw SystemError("lstat \(path)")
         }
-        if status.st_mode & S_IFMT == S_IFDIR {
+        if pgha_is_directory(status.mode) != 0 {
             for name in try self.list(path) { try self.removeTree(path + "/" + name) }
             guard rmdir(path) == 0 else { throw SystemError("rmdir \(path)") }
         } else {
@@ -119,10 +128,10 @@ enum DurableFile {
 
     /// Bytes that the files below `path` occupy.
     static func treeSize(_ path: String) -> UInt64 {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return 0 }
-        var total = UInt64(status.st_blocks) * 512
-        if status.st_mode & S_IFMT == S_IFDIR {
+        var status = pgha_file_status()
+        guard pgha_file_status(path, 0, &status) == 0 else { return 0 }
+        var total = UInt64(status.occupied)
+        if pgha_is_directory(status.mode) != 0 {
             for name in (try? self.list(path)) ?? [] { total += self.treeSize(path + "/" + name) }
         }
         return total

@@ -61,9 +61,7 @@ struct StateDirectory: Hashable, Sendable {
     }
 
     private static func requireOwnership(_ root: String) throws {
-        var status = stat()
-        guard stat(root, &status) == 0 else { throw SystemError("stat \(root)") }
-        guard status.st_uid == geteuid() else { throw AgentStartError.directoryOfAnotherUser(root) }
+        guard try DurableFile.status(root)?.owner == geteuid() else { throw AgentStartError.directoryOfAnotherUser(root) }
         guard chmod(root, 0o700) == 0 else { throw SystemError("chmod \(root)") }
     }
 
@@ -78,9 +76,9 @@ struct StateDirectory: Hashable, Sendable {
         for byte in root.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         let short = "/tmp/pgha-\(geteuid())-\(String(hash, radix: 36))"
         try DurableFile.makeDirectory(short)
-        var status = stat()
-        guard lstat(short, &status) == 0 else { throw SystemError("lstat \(short)") }
-        guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid(), status.st_mode & 0o077 == 0 else {
+        var status = pgha_file_status()
+        guard pgha_file_status(short, 0, &status) == 0 else { throw SystemError("lstat \(short)") }
+        guard pgha_is_directory(status.mode) != 0, status.owner == geteuid(), status.mode & 0o077 == 0 else {
             throw AgentStartError.socketDirectoryOfAnotherUser(short)
         }
         return short

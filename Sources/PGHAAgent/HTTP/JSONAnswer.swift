@@ -49,7 +49,7 @@ enum JSONAnswer {
             "standby_signal_missing", "no_data_directory", "not_running", "no_setup":
             .conflict
         case "leader_unreadable": .badGateway
-        case "no_room": .insufficientStorage
+        case "no_room": .init(code: 507, reasonPhrase: "Insufficient Storage")
         default: .internalServerError
         }
     }

@@ -64,7 +64,7 @@ enum Program {
 
         init() throws {
             var ends: [Int32] = [-1, -1]
-            guard pipe2(&ends, O_CLOEXEC) == 0 else { throw SystemError("pipe2") }
+            guard pgha_pipe(&ends) == 0 else { throw SystemError("pipe2") }
             self.read = ends[0]
             self.write = ends[1]
         }
