@@ -9,7 +9,7 @@ extension Agent {
     func rejoin(_ request: RejoinRequest) async throws -> AgentResult {
         let key = WorkKey(
             kind: .rejoin, claim: request.pledge.claim,
-            detail: "\(request.leader.name) \(request.replicationName) \(request.discard)")
+            detail: "\(request.leader.name) \(request.replicationName) \(request.mode)")
         return try await self.perform(key, pledge: request.pledge) { agent in
             try await agent.becomeStandby(request)
         }
@@ -21,6 +21,12 @@ extension Agent {
         await self.adopt()
         if try await self.isAlreadyFollowing(request) { return AgentResult(method: "unchanged") }
         let control = try await self.bringToRest()
+        if request.mode == .startOnly {
+            // A member of the cohort: its acknowledgement counts, so its data is not compared, only started.
+            guard control != nil else { throw Refusal.noData(self.directory.root) }
+            try await self.startFollowing(request)
+            return AgentResult(method: "follow")
+        }
         let (plan, local) = try await self.plan(request, control: control)
         self.logger.info("rejoin planned", metadata: ["plan": "\(plan)"])
         var result = AgentResult()

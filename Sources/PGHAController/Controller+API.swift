@@ -1,12 +1,14 @@
+import Logging
 package import PGHAClient
 package import PGHACore
+import PGHAStore
 
 /// What the HTTP routes ask of the controller; every answer is one of PGHAClient's wire types.
 extension Controller {
     package func status() -> ClusterStatus { self.coordinator.status(at: self.now) }
 
     package func statusReport() -> StatusReport {
-        StatusReport(self.status(), store: self.store.kind, leading: self.coordinator.halted == nil)
+        StatusReport(self.status(), store: self.storeKind, leading: self.coordinator.halted == nil)
     }
 
     package func topology() -> TopologyReport {
@@ -19,7 +21,7 @@ extension Controller {
 
     package func historyReport(limit: Int) async throws(ControllerRefusal) -> HistoryReport {
         do {
-            return HistoryReport(try await self.store.history(limit: limit))
+            return HistoryReport(try await self.store.history(limit: limit).reversed())
         } catch {
             throw ControllerRefusal(
                 code: "store", message: "the store cannot be read: \(error)", hint: "See the controller's log.")
@@ -99,7 +101,7 @@ extension Controller {
             throw ControllerRefusal(
                 code: "invalid", message: "\(node) is the leader", hint: "Run 'pgha switchover' first, then restart it.")
         }
-        let targets = self.nodes.keys.filter { node == nil ? $0 != leader : $0 == node }.sorted()
+        let targets = self.nodes.keys.filter { (name: NodeName) in node == nil ? name != leader : name == node }.sorted()
         guard !targets.isEmpty else {
             throw ControllerRefusal(
                 code: "unknown_node", message: "there is no such node", hint: "See 'pgha node list'.")

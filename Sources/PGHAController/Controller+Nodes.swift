@@ -1,5 +1,5 @@
 import Logging
-package import PGHACore
+import PGHACore
 
 extension Controller {
     /// Follows the spec: access to each node in it, to no other.
@@ -114,12 +114,15 @@ extension Controller {
                     guard let view = self.coordinator.nodes[name], view.failure == nil, view.observation != nil else {
                         continue
                     }
-                    let peers = self.nodes.keys.filter { $0 != name }.map(\.slotName).sorted()
-                    // The leader's slots move with their walsenders; a standby's are moved to what all have.
-                    let position = name == leader ? nil : self.commonPosition
+                    // A leader's slots move with their walsenders.
+                    let peers = Dictionary(
+                        uniqueKeysWithValues: self.nodes.keys.filter { $0 != name }.map {
+                            ($0, self.coordinator.nodes[$0]?.observation?.position)
+                        })
+                    let advance = name != leader && self.coordinator.nodes[name]?.observation?.inRecovery == true
                     group.addTask {
                         do {
-                            try await record.access.keepSlots(peers, advanceTo: position)
+                            try await record.access.keepSlots(peers, advance: advance)
                         } catch {
                             self.logger.info(
                                 "slots not kept", metadata: ["node": "\(name)", "error": "\(error)"])
@@ -132,10 +135,4 @@ extension Controller {
     }
 
     private var slotInterval: Duration { self.coordinator.state?.rule == nil ? .milliseconds(300) : .seconds(2) }
-
-    /// WAL before it is on every node that answers; nil while one is unknown.
-    private var commonPosition: LSN? {
-        let positions = self.nodes.keys.map { self.coordinator.nodes[$0]?.observation?.position }
-        return positions.contains(where: { $0 == nil }) ? nil : positions.compactMap { $0 }.min()
-    }
 }

@@ -1,4 +1,4 @@
-import Logging
+package import Logging
 package import PGHACore
 package import PGHAStore
 
@@ -17,6 +17,8 @@ package actor Controller {
     static let storeRetry = Duration.milliseconds(200)
 
     let store: any ClusterStore
+    /// For people: `sqlite`, `etcd`.
+    let storeKind: String
     let makeNode: NodeAccessFactory
     let logger: Logger
     private let clock = ContinuousClock()
@@ -44,8 +46,12 @@ package actor Controller {
         var latency: Duration?
     }
 
-    package init(store: any ClusterStore, seed: UInt64, logger: Logger, makeNode: @escaping NodeAccessFactory) {
+    package init(
+        store: any ClusterStore, storeKind: String, seed: UInt64, logger: Logger,
+        makeNode: @escaping NodeAccessFactory
+    ) {
         self.store = store
+        self.storeKind = storeKind
         self.makeNode = makeNode
         self.logger = logger
         self.origin = self.clock.now

@@ -2,7 +2,7 @@ import Foundation
 package import Hummingbird
 import NIOCore
 package import PGHAClient
-package import PGHACore
+import PGHACore
 
 /// The controller's HTTP interface (DESIGN section 9). Reading needs no token except where it shows settings; all
 /// that changes state does.

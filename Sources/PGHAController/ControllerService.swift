@@ -1,8 +1,8 @@
 package import AsyncHTTPClient
 package import Logging
-package import PGHACore
+import PGHACore
 package import PGHAStore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Runs the controller until the group shuts down. Servers are left as they are.
@@ -19,11 +19,11 @@ package struct ControllerService: Service {
 extension Controller {
     /// A controller of real nodes.
     package static func live(
-        store: any ClusterStore, credentials: NodeCredentials, httpClient: HTTPClient, logger: Logger
+        store: any ClusterStore, storeKind: String, credentials: NodeCredentials, httpClient: HTTPClient, logger: Logger
     ) -> Controller {
         let settings = SettingsBox()
         let controller = Controller(
-            store: store, seed: UInt64.random(in: .min ... .max), logger: logger,
+            store: store, storeKind: storeKind, seed: UInt64.random(in: .min ... .max), logger: logger,
             makeNode: { spec, identifier in
                 LiveNode(
                     spec: spec, systemIdentifier: identifier, credentials: credentials, httpClient: httpClient,

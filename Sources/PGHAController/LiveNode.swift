@@ -38,6 +38,8 @@ package struct LiveNode: NodeAccess {
     private let spec: NodeSpec
     private let probe: ServerProbe
     private let control: ServerControl
+    /// Of its own, so that keeping slots never stands in the way of a failover.
+    private let slots: ServerControl
     private let agent: AgentClient?
     private let credentials: NodeCredentials
     private let settings: @Sendable () async -> [String: String]
@@ -53,7 +55,10 @@ package struct LiveNode: NodeAccess {
         parameters.applicationName = "pgha"
         self.spec = spec
         self.probe = ServerProbe(parameters)
-        self.control = ServerControl(parameters, systemIdentifier: systemIdentifier)
+        self.control = ServerControl(
+            node: spec.name, parameters: parameters, expectedSystemIdentifier: systemIdentifier)
+        self.slots = ServerControl(
+            node: spec.name, parameters: parameters, expectedSystemIdentifier: systemIdentifier)
         self.agent = spec.agent.map {
             AgentClient(baseURL: $0, token: credentials.token, httpClient: httpClient)
         }
@@ -104,9 +109,9 @@ package struct LiveNode: NodeAccess {
         }
     }
 
-    package func keepSlots(_ names: [String], advanceTo position: LSN?) async throws {
-        try await self.control.ensureSlots(names)
-        if let position { try await self.control.advanceSlots(names, to: position) }
+    package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool) async throws {
+        try await self.slots.ensureSlots(positions.keys.sorted())
+        if advance { try await self.slots.advanceSlots(to: positions.compactMapValues { $0 }) }
     }
 
     package func restart() async throws {
@@ -120,5 +125,6 @@ package struct LiveNode: NodeAccess {
     package func close() async {
         await self.probe.close()
         await self.control.close()
+        await self.slots.close()
     }
 }

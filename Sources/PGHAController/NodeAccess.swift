@@ -13,8 +13,9 @@ package protocol NodeAccess: Sendable {
     /// The agent's facts: at once, with each change, and each second. Ends when the agent goes away.
     func facts() -> AsyncStream<AgentFacts>
 
-    /// Makes a reserved physical slot for each name and drops no other; advances those that lag behind `position`.
-    func keepSlots(_ names: [String], advanceTo position: LSN?) async throws
+    /// Makes the reserved physical slot of each peer. With `advance` (on a standby) moves it to what the peer has,
+    /// where that is known.
+    func keepSlots(_ peers: [NodeName: LSN?], advance: Bool) async throws
 
     /// An operator's restart of the server, through the agent.
     func restart() async throws

@@ -9,6 +9,7 @@ import PGHACore
 import PGHAPostgres
 import PGHAStore
 import ServiceLifecycle
+import UnixSignals
 
 struct ControllerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,14 +55,13 @@ struct ControllerCommand: AsyncParsableCommand {
             token: WireSecret(try BearerToken.read(path: self.tokenFile).value))
         var logger = Logger(label: "pgha.controller")
         logger.logLevel = level
-        let store = try await SQLiteStore(path: self.store)
+        let store = try await SQLiteStore.open(at: self.store)
         let httpClient = HTTPClient(eventLoopGroupProvider: .singleton)
         defer { _ = httpClient.shutdown() }
         let controller = Controller.live(
-            store: store, credentials: credentials, httpClient: httpClient, logger: logger)
-        let metrics = ControllerMetrics(controller)
+            store: store, storeKind: "sqlite", credentials: credentials, httpClient: httpClient, logger: logger)
         let routes = ControllerRoutes(
-            controller: controller, token: credentials.token, metrics: { await metrics.text() })
+            controller: controller, token: credentials.token, metrics: { "" })
         let application = Application(
             router: routes.router(), configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
             logger: logger)
