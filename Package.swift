@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -50,6 +51,11 @@ let package = Package(
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CPGHASystem"),
 
+        // SQL installed on servers, embedded in the executable.
+        .target(
+            name: "PGHASchema", path: "sql",
+            resources: [.embedInCode("001_roles.sql"), .embedInCode("002_schema.sql")], swiftSettings: strict),
+
         // Shells around single things: a server, a store, settings, metrics, the HTTP interfaces.
         .target(name: "PGHAPostgres", dependencies: ["PGHACore", "CLibpq", log], swiftSettings: strict),
         .target(name: "PGHAStore", dependencies: ["PGHACore", grdb], swiftSettings: strict),
@@ -64,8 +70,8 @@ let package = Package(
         .target(
             name: "PGHAAgent",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAObservability", "PGHAClient", "CPGHASystem",
-                hummingbird, lifecycle, subprocess, log, nioCore,
+                "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "CPGHASystem",
+                hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAController",
@@ -82,14 +88,17 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACommand",
-                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
-                "PGHAAgent", "PGHAController", arguments, lifecycle, log, subprocess,
+                "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
+                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log, subprocess,
             ], swiftSettings: strict),
 
         .target(
             name: "PGHATesting", dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "CPGHASystem"],
             swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHATesting"],
+            swiftSettings: strict),
         .testTarget(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
             swiftSettings: strict),

@@ -16,7 +16,8 @@ struct PGHA: AsyncParsableCommand {
                     StatusCommand.self, HistoryCommand.self, FailoverCommandLine.self,
                     SwitchoverCommandLine.self, RejoinCommandLine.self, RestartCommandLine.self, PauseCommand.self,
                     ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, StoreCommand.self,
-                ])
+                ]),
+            CommandGroup(name: "Services:", subcommands: [ControllerCommand.self, AgentCommand.self]),
         ])
 
     static func main() async {

@@ -48,7 +48,7 @@ package struct Coordinator: Sendable {
     var hostOrders = MemberOrders()
     var generator: SeededGenerator
     /// The leader that `health` is about.
-    var watched: NodeName?
+    package var watched: NodeName?
     var lastFailoverEnded: Moment?
     /// The next rule change waits until then after one that failed.
     var ruleChangeNotBefore: Moment
