@@ -87,7 +87,7 @@ let package = Package(
         .executableTarget(
             name: "pgha",
             dependencies: [
-                "PGHACommand",
+                "PGHACommand", "CPGHASystem",
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
                 "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log, subprocess,
             ], swiftSettings: strict),
