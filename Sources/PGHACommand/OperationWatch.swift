@@ -60,11 +60,13 @@ package struct OperationWatch: Sendable {
     }
 
     private func judgeFormed(_ report: StatusReport) -> Outcome {
-        guard report.phase == "steady", let leader = report.leader, report[leader]?.state == "leading",
+        guard report.phase == "steady", report.verdict == "healthy", let leader = report.leader,
+            report[leader]?.state == "leading",
             report.nodes.allSatisfy({ $0.name == leader || $0.state == "streaming" && ($0.sync == "quorum" || $0.nosync) }),
             report.durability.effectiveCopies == report.durability.copies
         else { return .running }
-        return .done("\(leader) leads, \(report.nodes.count - 1) standby(s) stream")
+        let standbys = report.nodes.count - 1
+        return .done("\(leader) leads" + (standbys == 0 ? "" : ", \(standbys) \(standbys == 1 ? "standby streams" : "standbys stream")"))
     }
 
     private mutating func judgeLeader(

@@ -64,8 +64,8 @@ actor Demo {
         await self.stopLeftovers()
         try DemoPorts.requireFree(self.layout)
         try DemoFiles.prepare(self.layout)
-        self.say(
-            "\(self.layout.nodes) PostgreSQL servers in \(self.layout.directory), ports from \(self.layout.basePort)")
+        let servers = self.layout.nodes == 1 ? "one PostgreSQL server" : "\(self.layout.nodes) PostgreSQL servers"
+        self.say("\(servers) in \(self.layout.directory), ports from \(self.layout.basePort)")
         let token = try BearerToken.read(path: self.layout.tokenFile)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for role in self.roles {

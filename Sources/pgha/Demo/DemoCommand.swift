@@ -42,8 +42,11 @@ struct DemoCommand: AsyncParsableCommand {
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
         if geteuid() == 0 {
-            let directory = self.dir.map(Self.absolute) ?? (self.ephemeral ? Self.ephemeral("/var/lib/pgha/tmp") : nil)
-            try DemoIdentity.becomeServerUser(directory: directory ?? "/var/lib/pgha/demo", arguments: self.arguments)
+            // Of a temporary directory the user owns the parent too, and so can remove it.
+            let parent = self.dir == nil && self.ephemeral ? "/var/lib/pgha/tmp" : nil
+            let directory = parent.map(Self.ephemeral) ?? self.dir.map(Self.absolute) ?? "/var/lib/pgha/demo"
+            try DemoIdentity.becomeServerUser(
+                directory: directory, owned: parent ?? directory, arguments: self.arguments)
         }
         let home = HomeDirectory.path + "/.local/state/pgha"
         let directory = self.dir.map(Self.absolute) ?? (self.ephemeral ? Self.ephemeral(home) : "\(home)/demo")

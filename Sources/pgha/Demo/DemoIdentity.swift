@@ -10,18 +10,20 @@ import Glibc
 enum DemoIdentity {
     static let userName = "postgres"
 
-    /// Goes on as that user with a copy of this executable in `directory`. Returns only by an error.
-    static func becomeServerUser(directory: String, arguments: [String]) throws -> Never {
+    /// Goes on as that user with a copy of this executable in `directory`. `owned`, the directory or one above it,
+    /// is what root makes for that user. Returns only by an error.
+    static func becomeServerUser(directory: String, owned: String, arguments: [String]) throws -> Never {
         guard let entry = getpwnam(self.userName) else {
             throw CommandError(
                 .failed, "there is no user \(self.userName) for the servers to run as",
                 hint: "Install PostgreSQL ('apt-get install postgresql'), or run the demo as an ordinary user.")
         }
         let user = (id: entry.pointee.pw_uid, group: entry.pointee.pw_gid, home: String(cString: entry.pointee.pw_dir))
-        try self.makeDirectory(directory, owner: user.id, group: user.group)
+        try self.makeDirectory(owned, owner: user.id, group: user.group)
         let executable = try OpenedFile("/proc/self/exe")
         let libraries = try self.runtimeLibraries().map { try OpenedFile($0) }
         try self.dropRights(user: user.id, group: user.group)
+        guard mkdir(directory, 0o755) == 0 || errno == EEXIST else { throw self.failure("make directory \(directory)") }
         let copy = directory + "/bin/pgha"
         try executable.copy(to: copy, mode: 0o755)
         for library in libraries where access(library.path, R_OK) != 0 {
@@ -74,7 +76,7 @@ enum DemoIdentity {
 
     /// The shared libraries of this process that do not come with the system, by proc(5) `maps`.
     private static func runtimeLibraries() -> [String] {
-        let maps = (try? String(contentsOf: URL(filePath: "/proc/self/maps"), encoding: .utf8)) ?? ""
+        let maps = ProcessFiles.read("/proc/self/maps") ?? ""
         let paths = maps.split(separator: "\n").compactMap { line in
             line.firstIndex(of: "/").map { String(line[$0...]) }
         }
