@@ -94,7 +94,8 @@ let package = Package(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting"], swiftSettings: strict),
+            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting", grdb],
+            swiftSettings: strict),
         .testTarget(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
