@@ -88,7 +88,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
-            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHATesting"],
+            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
