@@ -93,13 +93,14 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
-            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHATesting"],
+            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting"], swiftSettings: strict),
+            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting", grdb],
+            swiftSettings: strict),
         .testTarget(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
