@@ -81,11 +81,15 @@ let package = Package(
             ], swiftSettings: strict),
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
 
+        // What the command line shows, without I/O.
+        .target(name: "PGHACommand", dependencies: ["PGHACore", "PGHAClient"], swiftSettings: strict),
+
         .executableTarget(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log, subprocess,
+                "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
+                hummingbird, httpClient, subprocess,
             ], swiftSettings: strict),
 
         .target(
@@ -110,6 +114,9 @@ let package = Package(
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+        .testTarget(
+            name: "pghaTests", dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHACore", arguments],
+            swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
