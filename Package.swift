@@ -93,7 +93,8 @@ let package = Package(
             ], swiftSettings: strict),
 
         .target(
-            name: "PGHATesting", dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "CPGHASystem"],
+            name: "PGHATesting",
+            dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "CPGHASystem", httpClient],
             swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
@@ -116,6 +117,10 @@ let package = Package(
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
         .testTarget(
             name: "pghaTests", dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHACore", arguments],
+            swiftSettings: strict),
+        .testTarget(
+            name: "PostgresIntegration",
+            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"], path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
