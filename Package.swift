@@ -48,6 +48,11 @@ let package = Package(
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CPGHASystem"),
 
+        // SQL installed on servers, embedded in the executable.
+        .target(
+            name: "PGHASchema", path: "sql",
+            resources: [.embedInCode("001_roles.sql"), .embedInCode("002_schema.sql")], swiftSettings: strict),
+
         // Shells around single things: a server, a store, settings, metrics, the HTTP interfaces.
         .target(name: "PGHAPostgres", dependencies: ["PGHACore", "CLibpq", log], swiftSettings: strict),
         .target(name: "PGHAStore", dependencies: ["PGHACore", grdb], swiftSettings: strict),
@@ -74,14 +79,17 @@ let package = Package(
         .executableTarget(
             name: "pgha",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
-                "PGHAAgent", "PGHAController", arguments, lifecycle, log, subprocess,
+                "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
+                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, log, subprocess,
             ], swiftSettings: strict),
 
         .target(
             name: "PGHATesting", dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "CPGHASystem"],
             swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHATesting"],
+            swiftSettings: strict),
         .testTarget(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
             swiftSettings: strict),
