@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -65,8 +66,8 @@ let package = Package(
         .target(
             name: "PGHAAgent",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAObservability", "PGHAClient", "CPGHASystem",
-                hummingbird, lifecycle, subprocess, log, nioCore,
+                "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "CPGHASystem",
+                hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAController",
@@ -80,7 +81,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, log, subprocess,
+                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log, subprocess,
             ], swiftSettings: strict),
 
         .target(
@@ -99,7 +100,7 @@ let package = Package(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
         .testTarget(
-            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting"],
+            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting", log],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",

@@ -2,5 +2,6 @@ import ArgumentParser
 
 @main
 struct PGHA: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "pgha")
+    static let configuration = CommandConfiguration(
+        commandName: "pgha", subcommands: [AgentCommand.self])
 }

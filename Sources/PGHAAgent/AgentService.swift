@@ -1,0 +1,53 @@
+import Glibc
+import Hummingbird
+package import Logging
+import PGHACore
+import ServiceLifecycle
+
+/// The agent as a service: its HTTP interface, its tick, and the server it is the parent of.
+///
+/// Its end, graceful or not, leaves PostgreSQL running: the next agent for the directory adopts it.
+package struct AgentService: Service {
+    private let agent: Agent
+    private let application: Application<RouterResponder<AgentRoutes.Context>>
+
+    /// Checks everything that can be wrong before anything is changed.
+    ///
+    /// - Throws: ``AgentStartError`` and others whose description says what to do.
+    ///
+    /// - Parameter trace: told the name of each step whose place in the order matters.
+    package init(
+        _ settings: AgentSettings, logger: Logger, trace: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws {
+        guard geteuid() != 0 else { throw AgentStartError.runningAsRoot }
+        let (host, port) = try settings.address()
+        let token = try settings.token()
+        let programs = try await ServerPrograms.find(given: settings.binaryDirectory)
+        let directory = try StateDirectory.open(settings.directory)
+        try directory.lock()
+        self.agent = Agent(
+            node: settings.node, directory: directory, programs: programs,
+            pledges: try PledgeFile(path: directory.pledgeFile), setup: try Agent.keptSetup(directory.setupFile),
+            logger: logger, trace: trace)
+        self.application = Application(
+            router: AgentRoutes.router(self.agent, token: token),
+            configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
+            onServerRunning: { channel in
+                logger.info(
+                    "agent listens",
+                    metadata: [
+                        "node": "\(settings.node)", "address": "\(host):\(channel.localAddress?.port ?? port)",
+                        "directory": "\(directory.root)", "programs": "\(programs.directory)",
+                    ])
+            }, logger: logger)
+    }
+
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.application.run() }
+            group.addTask { try await AgentTick(agent: self.agent).run() }
+            defer { group.cancelAll() }
+            try await group.waitForAll()
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import CPGHASystem
+import Glibc
+
+/// The paths of one agent. PGDATA is a subdirectory, so that a base backup can be taken beside it.
+struct StateDirectory: Hashable, Sendable {
+    /// Absolute, symbolic links resolved.
+    let root: String
+    /// Where the server's Unix socket is.
+    let socketDirectory: String
+
+    var data: String { self.root + "/data" }
+    /// A data directory in the making; never holds the only copy of anything.
+    var newData: String { self.root + "/data.new" }
+    /// The former data directory between the two renames of a swap.
+    var oldData: String { self.root + "/data.old" }
+    var agent: String { self.root + "/agent" }
+    var diverged: String { self.root + "/diverged" }
+    var log: String { self.root + "/log/postgresql.log" }
+    var pledgeFile: String { self.agent + "/pledge" }
+    var setupFile: String { self.agent + "/server.json" }
+    var passfile: String { self.agent + "/passfile" }
+    var lockFile: String { self.agent + "/lock" }
+    /// Stands while pg_rewind may have left the data directory half changed: only a clone mends that.
+    var rewindMark: String { self.agent + "/rewinding" }
+    /// Stands from before the first start of a new cluster until its roles and `sql/` are there.
+    var initializingMark: String { self.agent + "/initializing" }
+    var standbySignal: String { self.data + "/standby.signal" }
+    var autoConf: String { self.data + "/postgresql.auto.conf" }
+    var postmasterPID: String { self.data + "/postmaster.pid" }
+
+    /// Whether there is a data directory that initdb or a base backup has finished.
+    var hasData: Bool { DurableFile.exists(self.data + "/PG_VERSION") }
+
+    /// `sun_path` holds 108 bytes with the closing zero (unix(7)); the server adds `/.s.PGSQL.65535.lock`.
+    private static let socketPathLimit = 107
+    private static let socketNameLength = "/.s.PGSQL.65535.lock".utf8.count
+
+    /// Makes what is missing, each directory for its owner alone, and finishes an interrupted swap.
+    static func open(_ path: String) throws -> StateDirectory {
+        try DurableFile.makeDirectory(path)
+        guard let resolved = realpath(path, nil) else { throw SystemError("realpath \(path)") }
+        defer { free(resolved) }
+        let root = String(cString: resolved)
+        try Self.requireOwnership(root)
+        let result = StateDirectory(root: root, socketDirectory: try Self.socketDirectory(root))
+        for name in ["agent", "diverged", "log"] { try DurableFile.makeDirectory(root + "/" + name) }
+        if !DurableFile.exists(result.data), DurableFile.exists(result.oldData) {
+            try DurableFile.move(result.oldData, to: result.data)
+        }
+        return result
+    }
+
+    /// Takes the lock that a second agent for the same directory is refused by; held until the process ends.
+    func lock() throws {
+        let descriptor = Glibc.open(self.lockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw SystemError("open \(self.lockFile)") }
+        guard pgha_lock_exclusively(descriptor) == 0 else {
+            close(descriptor)
+            throw AgentStartError.directoryInUse(self.root)
+        }
+    }
+
+    private static func requireOwnership(_ root: String) throws {
+        guard try DurableFile.status(root)?.owner == geteuid() else { throw AgentStartError.directoryOfAnotherUser(root) }
+        guard chmod(root, 0o700) == 0 else { throw SystemError("chmod \(root)") }
+    }
+
+    private static func socketDirectory(_ root: String) throws -> String {
+        let preferred = root + "/run"
+        if preferred.utf8.count + self.socketNameLength <= self.socketPathLimit {
+            try DurableFile.makeDirectory(preferred)
+            return preferred
+        }
+        // The name depends on the path alone, so that a restarted agent finds the socket again.
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in root.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        let short = "/tmp/pgha-\(geteuid())-\(String(hash, radix: 36))"
+        try DurableFile.makeDirectory(short)
+        var status = pgha_file_status()
+        guard pgha_file_status(short, 0, &status) == 0 else { throw SystemError("lstat \(short)") }
+        guard pgha_is_directory(status.mode) != 0, status.owner == geteuid(), status.mode & 0o077 == 0 else {
+            throw AgentStartError.socketDirectoryOfAnotherUser(short)
+        }
+        return short
+    }
+}
+
+/// Why an agent does not start.
+package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible {
+    case runningAsRoot
+    case directoryInUse(String)
+    case directoryOfAnotherUser(String)
+    case socketDirectoryOfAnotherUser(String)
+    case tokenMissing(String)
+    case tokenReadableByOthers(String)
+    case badListenAddress(String)
+    case programsNotFound(tried: [String])
+    case versionTooOld(String)
+
+    package var code: String {
+        switch self {
+        case .runningAsRoot: "running_as_root"
+        case .directoryInUse: "directory_in_use"
+        case .directoryOfAnotherUser: "directory_of_another_user"
+        case .socketDirectoryOfAnotherUser: "socket_directory_of_another_user"
+        case .tokenMissing: "token_missing"
+        case .tokenReadableByOthers: "token_readable_by_others"
+        case .badListenAddress: "bad_listen_address"
+        case .programsNotFound: "programs_not_found"
+        case .versionTooOld: "version_too_old"
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .runningAsRoot:
+            """
+            The agent must not run as root: PostgreSQL refuses to. Start it as the user who owns the data, with \
+            `setpriv --reuid=postgres --regid=postgres --clear-groups pgha agent …`, or `User=postgres` in its \
+            systemd unit.
+            """
+        case .directoryInUse(let path):
+            "Another agent runs for \(path). Stop that one, or give this one a directory of its own with --dir."
+        case .directoryOfAnotherUser(let path):
+            "\(path) belongs to another user. Run the agent as its owner, or choose another --dir."
+        case .socketDirectoryOfAnotherUser(let path):
+            "\(path), the socket directory, is not this user's alone. Remove it, or choose a shorter --dir."
+        case .tokenMissing(let path):
+            "No token in \(path). Write a secret of at least 16 bytes into it, readable by its owner alone."
+        case .tokenReadableByOthers(let path):
+            "Others can read the token in \(path). Run `chmod 600 \(path)`, and change the token if it matters."
+        case .badListenAddress(let text):
+            "\(text) is no address to listen on. Write host:port, for example 127.0.0.1:8433."
+        case .programsNotFound(let tried):
+            """
+            PostgreSQL's programs were not found in \(tried.joined(separator: ", ")). Install postgresql, or name \
+            the directory with --pg-bindir.
+            """
+        case .versionTooOld(let version):
+            "PostgreSQL \(version) is too old: 15 is the oldest version supported. Name another with --pg-bindir."
+        }
+    }
+}
