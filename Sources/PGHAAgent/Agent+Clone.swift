@@ -15,7 +15,8 @@ extension Agent {
         try await self.makeRoom(request, source: source)
         try await self.write("\(request.pledge)\n", to: self.directory.agent + "/made-for")
         try await self.baseBackup(request, source: source)
-        let files = try self.managedFiles(), directory = self.directory
+        let files = try self.managedFiles()
+        let directory = self.directory
         try await Offload.run {
             try DurableFile.write("", to: directory.newData + "/standby.signal")
             try files.write(into: directory.newData)
@@ -115,7 +116,8 @@ extension Agent {
 
     /// Data whose WAL could not be read was not compared and not saved: it is kept whole.
     private func keepUnreadable() async throws {
-        let directory = self.directory, node = self.node
+        let directory = self.directory
+        let node = self.node
         guard DurableFile.exists(directory.oldData) else { return }
         let seconds = Self.clockMicroseconds() / 1_000_000
         try await Offload.run {

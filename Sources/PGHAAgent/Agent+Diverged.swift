@@ -15,7 +15,8 @@ extension Agent {
         from fork: LSN, local: RejoinLocal, segmentSize: UInt64, leader: AgentUpstream, discard: Bool
     ) async throws -> String? {
         self.report("saving diverged WAL")
-        let walDirectory = self.directory.data + "/pg_wal", end = local.position.end
+        let walDirectory = self.directory.data + "/pg_wal"
+        let end = local.position.end
         let history = local.position.history
         let names = try await Offload.run {
             DivergedFiles.beforeEnd(
@@ -28,7 +29,9 @@ extension Agent {
         let target = self.directory.diverged + "/" + directoryName
         let needed = UInt64(names.count + 1) * segmentSize
         if let free = DurableFile.freeBytes(self.directory.diverged), free < needed {
-            guard discard else { throw Refusal.noRoom("Saving the WAL that only this server holds", needed: needed, free: free) }
+            guard discard else {
+                throw Refusal.noRoom("Saving the WAL that only this server holds", needed: needed, free: free)
+            }
             self.logger.warning("diverged WAL is given up: no room", metadata: ["needed_bytes": "\(needed)"])
             return nil
         }
@@ -94,7 +97,8 @@ extension Agent {
     private func relationNames(_ relations: Set<String>, leader: AgentUpstream) async -> [String: String] {
         var result: [String: String] = [:]
         let byDatabase = Dictionary(grouping: relations) { $0.split(separator: "/")[1] }
-        guard let databases = try? await self.leaderQuery(leader, "SELECT oid::text AS oid, datname FROM pg_database") else {
+        guard let databases = try? await self.leaderQuery(leader, "SELECT oid::text AS oid, datname FROM pg_database")
+        else {
             return result
         }
         for row in databases {

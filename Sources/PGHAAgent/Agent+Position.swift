@@ -39,7 +39,9 @@ extension Agent {
         case .nothing: return start
         case .lastRecord(let last):
             let line = try await self.walDump(["--limit=1", "--start=\(last)", "--timeline=\(timeline)"])
-            if let end = WALEnd.recordEnd(start: last, line: line.standardOutput, segmentSize: segmentSize) { return end }
+            if let end = WALEnd.recordEnd(start: last, line: line.standardOutput, segmentSize: segmentSize) {
+                return end
+            }
             throw WALReadError.notUnderstood(line.complaint)
         case .reachedLimit:
             let text = try await self.walDump(range)

@@ -15,7 +15,8 @@ extension Agent {
     /// Takes over a postmaster that runs already: after the agent's own restart, or started by someone else.
     func adopt() async {
         guard self.postmaster == nil else { return }
-        let path = self.directory.postmasterPID, data = self.resolvedData
+        let path = self.directory.postmasterPID
+        let data = self.resolvedData
         let file = await Offload.run { PostmasterFile.read(path).flatMap { $0.isAlive(data: data) ? $0 : nil } }
         guard let file, self.postmaster == nil else { return }
         self.watch(file.pid)
@@ -100,7 +101,8 @@ extension Agent {
         let deadline = ContinuousClock.now + .seconds(15)
         while let pid = await Offload.run({ PostmasterFile.read(path).map(\.pid) }), ProcessTable.isZombie(pid) {
             guard ContinuousClock.now < deadline else {
-                throw Refusal.startFailed("the former postmaster \(pid) ended, but its parent does not collect it", log: "")
+                throw Refusal.startFailed(
+                    "the former postmaster \(pid) ended, but its parent does not collect it", log: "")
             }
             try await Task.sleep(for: .milliseconds(20))
         }
@@ -108,7 +110,8 @@ extension Agent {
 
     /// - Returns: The log's size before, so that a failure can quote what came after.
     private func spawn() async throws -> Int64 {
-        let program = self.programs.path("postgres"), directory = self.directory
+        let program = self.programs.path("postgres")
+        let directory = self.directory
         let (pid, offset) = try await Offload.run {
             try Self.rotateLog(directory.log)
             let log = open(directory.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -140,7 +143,8 @@ extension Agent {
 
     /// Watches the status line of `postmaster.pid`, the only sign of readiness that needs no connection.
     private func waitUntilReady(_ handle: ProcessHandle, hot: Bool, logOffset: Int64) async throws {
-        let path = self.directory.postmasterPID, log = self.directory.log
+        let path = self.directory.postmasterPID
+        let log = self.directory.log
         var nextLook = ContinuousClock.now + .seconds(1)
         while true {
             try Task.checkCancellation()

@@ -125,10 +125,13 @@ final class AgentRig: Sendable {
     /// Rows as psql prints them, unaligned; as the superuser over the Unix socket.
     @discardableResult
     func sql(_ statement: String) async throws -> String {
-        let words = Self.asServerUser + [
-            try #require(await ServerPrograms.find(given: nil)).path("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h",
-            self.directory + "/run", "-p", "\(self.postgresPort)", "-U", "postgres", "-d", "postgres", "-c", statement,
-        ]
+        let words =
+            Self.asServerUser + [
+                try #require(await ServerPrograms.find(given: nil)).path("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1",
+                "-h",
+                self.directory + "/run", "-p", "\(self.postgresPort)", "-U", "postgres", "-d", "postgres", "-c",
+                statement,
+            ]
         let output = try await Program.run(words[0], Array(words.dropFirst()))
         guard output.status == 0 else { throw RigError(text: output.complaint) }
         return output.standardOutput.split(separator: "\n").joined(separator: "\n")

@@ -30,7 +30,8 @@ struct AgentServerTests {
             #expect(try await node.sql("SHOW data_checksums") == "on")
             let roles = "SELECT count(*) FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%'"
             #expect(try await node.sql(roles) == "3")
-            #expect(try await node.sql("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'app'") == "app")
+            #expect(
+                try await node.sql("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'app'") == "app")
             let log = try #require(try DurableFile.read(node.directory + "/log/postgresql.log"))
             #expect(!log.contains("it's") && !log.contains("it''s") && !log.contains(AgentRig.replicationPassword))
             try await node.eventually("a heartbeat row") {
@@ -81,7 +82,9 @@ struct AgentServerTests {
         try await withAgents(["n1"]) { rigs in
             let node = rigs[0]
             let first = Task { try await node.initialize(pledge(1)) }
-            try await node.eventually("initdb is at work") { DurableFile.exists(node.directory + "/data.new/PG_VERSION") }
+            try await node.eventually("initdb is at work") {
+                DurableFile.exists(node.directory + "/data.new/PG_VERSION")
+            }
             await node.killAgent()
             _ = await first.result
             try await node.launch()
@@ -197,7 +200,8 @@ struct AgentServerTests {
 
     @Test func divergedRowsAreSavedBeforeTheyAreRewound() async throws {
         try await withAgents(["n1", "n2"]) { rigs in
-            let old = rigs[0], new = rigs[1]
+            let old = rigs[0]
+            let new = rigs[1]
             try await self.pair(old, new)
             try await self.diverge(old, new)
             #expect(try await new.sql("SELECT pg_create_physical_replication_slot('pgha_n1', true) IS NOT NULL") == "t")
@@ -211,7 +215,8 @@ struct AgentServerTests {
 
     @Test func aCrashedLeaderIsRecoveredRewoundAndFollows() async throws {
         try await withAgents(["n1", "n2"]) { rigs in
-            let old = rigs[0], new = rigs[1]
+            let old = rigs[0]
+            let new = rigs[1]
             try await self.pair(old, new)
             try await self.diverge(old, new, crash: true)
             let result = try await old.rejoin(new, pledge(2), suffix: 7)
@@ -222,7 +227,8 @@ struct AgentServerTests {
 
     @Test func aHalfRewoundDirectoryIsCopiedAnewAndNeverLeads() async throws {
         try await withAgents(["n1", "n2"]) { rigs in
-            let old = rigs[0], new = rigs[1]
+            let old = rigs[0]
+            let new = rigs[1]
             try await self.pair(old, new)
             try await self.diverge(old, new)
             try DurableFile.write("x", to: old.directory + "/agent/rewinding", mode: 0o644)

@@ -19,12 +19,14 @@ import Testing
 
     @Test func theEndOfWALIsReadFromWhatWALDumpSays() {
         let segment: UInt64 = 16 << 20
-        let length = "pg_waldump: error: error in WAL record at 0/1500060: invalid record length at 0/1500098: wanted 24, got 0"
+        let length =
+            "pg_waldump: error: error in WAL record at 0/1500060: invalid record length at 0/1500098: wanted 24, got 0"
         #expect(WALEnd.read(status: 1, standardError: length) == .end(LSN(0x150_0098)))
         // A reader's position after a page header is the page's beginning.
         let page = "pg_waldump: error: error in WAL record at 0/1501FC8: invalid record length at 0/1502018: wanted 24"
         #expect(WALEnd.read(status: 1, standardError: page) == .end(LSN(0x150_2000)))
-        let crc = "pg_waldump: error: error in WAL record at 0/1500060: incorrect resource manager data checksum in record at 0/1500098"
+        let crc =
+            "pg_waldump: error: error in WAL record at 0/1500060: incorrect resource manager data checksum in record at 0/1500098"
         #expect(WALEnd.read(status: 1, standardError: crc) == .lastRecord(LSN(0x150_0060)))
         #expect(WALEnd.read(status: 0, standardError: "") == .reachedLimit)
         #expect(
@@ -67,12 +69,15 @@ import Testing
             node: try #require(NodeName("n1")),
             setup: ServerSetup(
                 port: 5432, settings: ["work_mem": "5MB", "max_wal_senders": "20"], trustedNetworks: ["10.0.0.0/8"],
-                access: [HBARule(type: "host", database: "all", user: "app", address: "samenet", method: "scram-sha-256")]),
+                access: [
+                    HBARule(type: "host", database: "all", user: "app", address: "samenet", method: "scram-sha-256")
+                ]),
             socketDirectory: "/run/x", systemUser: "alice")
         let once = files.accessRules("local all all peer\n")
         #expect(files.accessRules(once) == once)
         #expect(once.hasPrefix("# pgha begin\nlocal all postgres peer map=pgha\n"))
-        #expect(once.contains("host all app samenet scram-sha-256\n") && once.hasSuffix("# pgha end\nlocal all all peer\n"))
+        #expect(
+            once.contains("host all app samenet scram-sha-256\n") && once.hasSuffix("# pgha end\nlocal all all peer\n"))
         let main = files.mainConfiguration("port = 1\n")
         #expect(files.mainConfiguration(main) == main && main.hasSuffix("include = 'pgha.conf'\n# pgha end\n"))
         #expect(files.configuration.contains("max_wal_senders = '20'\n"))
