@@ -96,6 +96,10 @@ let package = Package(
             name: "PGHATesting",
             dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "CPGHASystem", httpClient],
             swiftSettings: strict),
+        // `make bench-failover`: real clusters, the release build, a table and JSON under .build/bench/.
+        .executableTarget(
+            name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
+            path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
             name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],

@@ -175,6 +175,8 @@ package final class ScratchCluster: Sendable {
 
     package func agentPID(_ node: Node) -> Int32? { self.children.withLock { $0["agent \(node.name)"]?.pid } }
 
+    package var controllerPID: Int32? { self.children.withLock { $0["controller"]?.pid } }
+
     /// From the first line of `postmaster.pid`.
     package func postmasterPID(_ node: Node) -> Int32? {
         readFile("\(node.directory)/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
