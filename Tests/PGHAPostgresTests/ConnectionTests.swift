@@ -14,7 +14,7 @@ func postgresError(_ body: () async throws(PostgresError) -> some Sendable) asyn
     }
 }
 
-@Suite(.enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
+@Suite(.serialized, .enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
 struct ConnectionTests {
     @Test func aStatementWithValuesGivesTypedRows() async throws {
         let server = try await ScratchPostgres.start()

@@ -4,7 +4,7 @@ import PGHAPostgres
 import PGHATesting
 import Testing
 
-@Suite(.enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
+@Suite(.serialized, .enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
 struct ProbeTests {
     @Test func aPrimaryAndItsStandbyAreSeenAsTheyAre() async throws {
         let cluster = try await ScratchCluster.start()
