@@ -30,7 +30,8 @@ struct LeadTests {
     @Test func aPromotedServerAcknowledgesNothingUntilItHasItsList() async throws {
         let cluster = try await ScratchCluster.start(standbys: 2)
         let (first, second) = (cluster.standbys[0], cluster.standbys[1])
-        let b = control(first, "b"), c = control(second, "c")
+        let b = control(first, "b")
+        let c = control(second, "c")
         cluster.primary.kill()
         #expect(await b.execute(.seal(pledge(2))).sealed != nil)
         #expect(await c.execute(.seal(pledge(2))).sealed != nil)
@@ -110,7 +111,9 @@ struct LeadTests {
         #expect(failure != nil)
         #expect(await a.execute(.setSyncList(pledge(2), list)) == .done)
         #expect(try await !self.isAcknowledged(1, on: server))
-        #expect(try await server.query("SHOW synchronous_standby_names")[0].string("synchronous_standby_names") == list.setting)
+        #expect(
+            try await server.query("SHOW synchronous_standby_names")[0].string("synchronous_standby_names")
+                == list.setting)
         #expect(await a.execute(.setSyncList(pledge(2), .none)) == .done)
     }
 
@@ -170,10 +173,12 @@ struct LeadTests {
                 return
             }
         }
-        #expect(try await a.termHistory() == [
-            TermHistoryRow(rule: rule, timeline: timeline, reason: "it's \\ a reason")
-        ])
-        let older = Rule(number: RuleNumber(term: Term(1), version: 1), nonce: 7, leader: name("a"), cohort: [], copies: 1)
+        #expect(
+            try await a.termHistory() == [
+                TermHistoryRow(rule: rule, timeline: timeline, reason: "it's \\ a reason")
+            ])
+        let older = Rule(
+            number: RuleNumber(term: Term(1), version: 1), nonce: 7, leader: name("a"), cohort: [], copies: 1)
         #expect(
             await a.execute(.writeTermRow(older, timeline: timeline, reason: ""))
                 == .failed(.refused(holding: pledge(2))))

@@ -60,7 +60,8 @@ struct LockTests {
 
     @Test func olderClaimsAndOtherNoncesAreRefused() async throws {
         let cluster = try await ScratchCluster.start()
-        let b = control(cluster.standbys[0], "b"), other = control(cluster.standbys[0], "b")
+        let b = control(cluster.standbys[0], "b")
+        let other = control(cluster.standbys[0], "b")
         #expect(await b.execute(.seal(pledge(4))).sealed != nil)
         let refused = NodeOutcome.failed(.refused(holding: pledge(4)))
         for stale in [pledge(3), pledge(4, 8)] {

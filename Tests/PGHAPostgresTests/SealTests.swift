@@ -8,7 +8,8 @@ import Testing
 struct SealTests {
     @Test func aSealedStandbyIsPromotedAndTheOthersFollow() async throws {
         let cluster = try await ScratchCluster.start(standbys: 2)
-        let b = control(cluster.standbys[0], "b"), c = control(cluster.standbys[1], "c")
+        let b = control(cluster.standbys[0], "b")
+        let c = control(cluster.standbys[1], "c")
         try await cluster.primary.query("INSERT INTO rows VALUES (1)")
         let end = try await cluster.primary.query("SELECT pg_current_wal_flush_lsn() AS lsn")[0].lsn("lsn")
         try await cluster.standbys[0].wait(until: "pg_last_wal_receive_lsn() >= '\(end)'")
@@ -49,7 +50,8 @@ struct SealTests {
     // MARK: - What a seal waits for
 
     private func receiver(of server: ScratchPostgres) async throws -> Int32? {
-        try await server.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'").first?.int32("pid")
+        try await server.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'").first?.int32(
+            "pid")
     }
 
     private func quick() -> ServerControl.Deadlines {
@@ -173,7 +175,8 @@ struct SealTests {
     @Test func theTimelineIsTheReceivedOneNotThatOfTheLastCheckpoint() async throws {
         let cluster = try await ScratchCluster.start(standbys: 2)
         let (first, second) = (cluster.standbys[0], cluster.standbys[1])
-        let b = control(first, "b"), c = control(second, "c")
+        let b = control(first, "b")
+        let c = control(second, "c")
         cluster.primary.kill()
         #expect(await b.execute(.seal(pledge(2))).sealed != nil)
         #expect(await c.execute(.seal(pledge(2))).sealed != nil)

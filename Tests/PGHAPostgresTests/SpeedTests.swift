@@ -45,7 +45,8 @@ struct SpeedTests {
     }
 
     @Test func sealsAndPromotions() async throws {
-        var seals: [Double] = [], promotions: [Double] = []
+        var seals: [Double] = []
+        var promotions: [Double] = []
         for _ in 0..<8 {
             let cluster = try await ScratchCluster.start(standbys: 1)
             try await cluster.primary.query("INSERT INTO rows VALUES (1)")
