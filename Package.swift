@@ -87,34 +87,44 @@ let package = Package(
         .executableTarget(
             name: "pgha",
             dependencies: [
-                "PGHACommand", "CPGHASystem",
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log, subprocess,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
+                hummingbird, httpClient, subprocess,
             ], swiftSettings: strict),
 
         .target(
-            name: "PGHATesting", dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "CPGHASystem"],
+            name: "PGHATesting",
+            dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "CPGHASystem", httpClient],
             swiftSettings: strict),
+        // `make bench-failover`: real clusters, the release build, a table and JSON under .build/bench/.
+        .executableTarget(
+            name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
+            path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
-            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHATesting"],
+            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting"], swiftSettings: strict),
+            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting", grdb],
+            swiftSettings: strict),
         .testTarget(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
         .testTarget(
-            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting"],
+            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting", log],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
         .testTarget(
             name: "pghaTests", dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHACore", arguments],
+            swiftSettings: strict),
+        .testTarget(
+            name: "PostgresIntegration",
+            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"], path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),

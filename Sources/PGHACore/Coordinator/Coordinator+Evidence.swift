@@ -7,6 +7,7 @@ extension Coordinator {
         case .success(let seen):
             self.nodes[node]?.observation = seen
             self.nodes[node]?.observedAt = now
+            self.nodes[node]?.observedFrom = began
             self.nodes[node]?.failure = nil
             if node != self.watched { self.health.standbyAnswered(node, seen, began: began, ended: now) }
         case .failure(let failure):

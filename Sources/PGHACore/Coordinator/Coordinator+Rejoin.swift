@@ -34,7 +34,9 @@ extension Coordinator {
             case .running: break
             }
         }
-        guard let seen = view.fresh(limit, at: now) else { return nil }
+        guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from else {
+            return nil
+        }
         let patience = (view.followedAt ?? view.detachedSince) + Self.attachGrace
         if !seen.inRecovery {
             guard hasAgent, !counts else { return nil }

@@ -3,6 +3,8 @@ package struct NodeView: Hashable, Sendable {
     package internal(set) var observation: ServerObservation?
     /// When the probe that brought `observation` ended.
     package internal(set) var observedAt: Moment?
+    /// When that probe began: what was done later does not show in it.
+    package internal(set) var observedFrom: Moment?
     /// The last probe's failure; nil when it succeeded.
     package internal(set) var failure: ProbeFailure?
     package internal(set) var facts: AgentFacts?

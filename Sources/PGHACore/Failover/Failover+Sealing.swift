@@ -57,13 +57,13 @@ extension Failover {
             effects.wake(at: until)
         case .rereading(let rest):
             guard rest.isEmpty else { return }
-            guard let chosen = self.choose(at: now) else {
+            guard let chosen = self.choose(at: now, &effects) else {
                 self.phase = .sealing
                 return
             }
             self.record(chosen, at: now, &effects)
         case .sealing:
-            guard let chosen = self.choose(at: now) else { return }
+            guard let chosen = self.choose(at: now, &effects) else { return }
             let again = self.members.filter { $0.value.way == .promote && $0.value.position != nil }.map(\.key)
             if again.isEmpty {
                 self.record(chosen, at: now, &effects)
@@ -112,7 +112,7 @@ extension Failover {
     }
 
     /// The server to lead, when every open rule allows it. Sets ``blockedReason`` otherwise.
-    private mutating func choose(at now: Moment) -> NodeName? {
+    private mutating func choose(at now: Moment, _ effects: inout Effects) -> NodeName? {
         let known = self.members.compactMapValues(\.position)
         guard !known.isEmpty else {
             self.blockedReason = "no server could be sealed: \(self.failuresInWords())"
@@ -131,6 +131,11 @@ extension Failover {
         let missing = self.state.openRules.flatMap { $0.missing(self.evidence, chosen: chosen) }
         guard missing.isEmpty else {
             self.blockedReason = self.inWords(missing)
+            return nil
+        }
+        if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
+            self.blockedReason = "waiting for the other servers to answer"
+            effects.wake(at: self.started + Self.answerTime)
             return nil
         }
         let cohort = self.cohort(of: chosen)
@@ -210,11 +215,22 @@ extension Failover {
     private func copies(for cohort: [NodeName], at now: Moment) -> Int? {
         let wanted = self.state.spec.durability.copies
         if cohort.count >= wanted { return wanted }
-        let unheard = self.state.spec.nodes.contains {
-            !cohort.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
-        }
-        guard !unheard || now - self.started >= Self.answerTime else { return nil }
+        guard !self.isUnheard(besides: cohort, at: now) else { return nil }
         return self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count) ? cohort.count : nil
+    }
+
+    /// Whether a server was asked and has neither answered nor failed, and its time is not over.
+    private func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
+        guard now - self.started < Self.answerTime else { return false }
+        return self.state.spec.nodes.contains {
+            !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
+        }
+    }
+
+    /// A new cluster is better complete than quick.
+    private var hasTime: Bool {
+        if case .adopt = self.kind { return true }
+        return false
     }
 
     private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {
