@@ -81,16 +81,25 @@ let package = Package(
             ], swiftSettings: strict),
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
 
+        // What the command line shows, without I/O.
+        .target(name: "PGHACommand", dependencies: ["PGHACore", "PGHAClient"], swiftSettings: strict),
+
         .executableTarget(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "PGHAClient", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log, subprocess,
+                "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
+                hummingbird, httpClient, subprocess,
             ], swiftSettings: strict),
 
         .target(
-            name: "PGHATesting", dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "CPGHASystem"],
+            name: "PGHATesting",
+            dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "CPGHASystem", httpClient],
             swiftSettings: strict),
+        // `make bench-failover`: real clusters, the release build, a table and JSON under .build/bench/.
+        .executableTarget(
+            name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
+            path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
             name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
@@ -105,11 +114,18 @@ let package = Package(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
         .testTarget(
-            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting"],
+            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting", log],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+        .testTarget(
+            name: "pghaTests", dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHACore", arguments],
+            swiftSettings: strict),
+        .testTarget(
+            name: "PostgresIntegration",
+            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"], path: "Tests/PostgresIntegration",
+            swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]

@@ -10,11 +10,13 @@ extension Agent {
     func clone(_ request: RejoinRequest, reason: RejoinPlan.CloneReason) async throws {
         let source = request.source ?? request.leader
         self.report("clone from \(source.name)")
+        try await self.ensureSlot(request.leader)
         try await self.prepareNewData()
         try await self.makeRoom(request, source: source)
         try await self.write("\(request.pledge)\n", to: self.directory.agent + "/made-for")
         try await self.baseBackup(request, source: source)
-        let files = try self.managedFiles(), directory = self.directory
+        let files = try self.managedFiles()
+        let directory = self.directory
         try await Offload.run {
             try DurableFile.write("", to: directory.newData + "/standby.signal")
             try files.write(into: directory.newData)
@@ -70,6 +72,19 @@ extension Agent {
         return Int(String(line[..<end].reversed().prefix { $0.isNumber }.reversed()))
     }
 
+    /// The node's own slot on the leader, reserved. A lost one would refuse to stream for ever: it is made anew.
+    /// The controller keeps slots on every member; this closes the gap before it comes round.
+    func ensureSlot(_ leader: AgentUpstream) async throws {
+        let name = self.node.slotName
+        let rows = try await self.leaderQuery(
+            leader, "SELECT wal_status = 'lost' AS lost, active FROM pg_replication_slots WHERE slot_name = $1", [name])
+        if let row = rows.first {
+            guard try row.boolIfPresent("lost") == true, try !row.bool("active") else { return }
+            _ = try await self.leaderQuery(leader, "SELECT pg_drop_replication_slot($1)", [name])
+        }
+        _ = try await self.leaderQuery(leader, "SELECT pg_create_physical_replication_slot($1, true)", [name])
+    }
+
     private func hasFreeSlot(_ source: AgentUpstream) async throws -> Bool {
         let rows = try await self.leaderQuery(
             source,
@@ -101,7 +116,8 @@ extension Agent {
 
     /// Data whose WAL could not be read was not compared and not saved: it is kept whole.
     private func keepUnreadable() async throws {
-        let directory = self.directory, node = self.node
+        let directory = self.directory
+        let node = self.node
         guard DurableFile.exists(directory.oldData) else { return }
         let seconds = Self.clockMicroseconds() / 1_000_000
         try await Offload.run {

@@ -15,7 +15,8 @@ extension Agent {
         from fork: LSN, local: RejoinLocal, segmentSize: UInt64, leader: AgentUpstream, discard: Bool
     ) async throws -> String? {
         self.report("saving diverged WAL")
-        let walDirectory = self.directory.data + "/pg_wal", end = local.position.end
+        let walDirectory = self.directory.data + "/pg_wal"
+        let end = local.position.end
         let history = local.position.history
         let names = try await Offload.run {
             DivergedFiles.beforeEnd(
@@ -28,14 +29,17 @@ extension Agent {
         let target = self.directory.diverged + "/" + directoryName
         let needed = UInt64(names.count + 1) * segmentSize
         if let free = DurableFile.freeBytes(self.directory.diverged), free < needed {
-            guard discard else { throw Refusal.noRoom("Saving the WAL that only this server holds", needed: needed, free: free) }
+            guard discard else {
+                throw Refusal.noRoom("Saving the WAL that only this server holds", needed: needed, free: free)
+            }
             self.logger.warning("diverged WAL is given up: no room", metadata: ["needed_bytes": "\(needed)"])
             return nil
         }
-        let (scan, complete) = await self.scan(from: fork, history: history)
+        let (scan, complete) = await self.scan(from: fork, to: end, history: history)
         let translate = await self.relationNames(scan.relations, leader: leader)
         let counts = scan.counts { translate[$0] ?? $0 }
-        let relations = scan.relations.map { translate[$0] ?? $0 }.filter { !DivergedScan.isHeartbeat($0) }.sorted()
+        let relations = scan.relations.map { translate[$0] ?? $0 }
+            .filter { !DivergedScan.isHeartbeat($0) && !$0.contains(".pg_catalog.") }.sorted()
         let summary = DivergedSummary(
             node: self.node, savedAt: now, systemIdentifier: local.systemIdentifier, timeline: history.timeline,
             first: fork, last: end, bytes: end.bytesAhead(of: fork), commits: counts.others,
@@ -67,7 +71,7 @@ extension Agent {
     }
 
     /// Reads the WAL beyond the fork. False when a part could not be read.
-    private func scan(from fork: LSN, history: TimelineHistory) async -> (DivergedScan, Bool) {
+    private func scan(from fork: LSN, to end: LSN, history: TimelineHistory) async -> (DivergedScan, Bool) {
         let collected = Collected()
         var complete = true
         for segment in history.segments where segment.end.map({ $0 > fork }) ?? true {
@@ -75,15 +79,11 @@ extension Agent {
             var arguments = [
                 "--path=\(self.directory.data)/pg_wal", "--start=\(start)", "--timeline=\(segment.timeline)",
             ]
-            if let end = segment.end { arguments.append("--end=\(end)") }
+            arguments.append("--end=\(segment.end ?? end)")
             let output = try? await Program.run(
                 self.programs.path("pg_waldump"), arguments,
                 lines: { line in collected.scan.withLock { $0.add(line) } })
-            guard let output else {
-                complete = false
-                continue
-            }
-            if WALEnd.read(standardError: output.standardError) == .notUnderstood, output.status != 0 { complete = false }
+            if output?.status != 0 { complete = false }
         }
         return (collected.scan.withLock { $0 }, complete)
     }
@@ -97,7 +97,8 @@ extension Agent {
     private func relationNames(_ relations: Set<String>, leader: AgentUpstream) async -> [String: String] {
         var result: [String: String] = [:]
         let byDatabase = Dictionary(grouping: relations) { $0.split(separator: "/")[1] }
-        guard let databases = try? await self.leaderQuery(leader, "SELECT oid::text AS oid, datname FROM pg_database") else {
+        guard let databases = try? await self.leaderQuery(leader, "SELECT oid::text AS oid, datname FROM pg_database")
+        else {
             return result
         }
         for row in databases {

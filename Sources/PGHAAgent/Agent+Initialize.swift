@@ -50,7 +50,9 @@ extension Agent {
         }
         for path in [directory.data, directory.newData] {
             let isOurs = path == directory.newData && DurableFile.exists(directory.agent + "/making")
-            if !isOurs, try await Offload.run({ try !DurableFile.list(path).isEmpty }) { throw Refusal.foreignData(path) }
+            if !isOurs, try await Offload.run({ try !DurableFile.list(path).isEmpty }) {
+                throw Refusal.foreignData(path)
+            }
         }
         try await self.write("\(pledge)\n", to: directory.agent + "/made-for")
     }
@@ -66,7 +68,8 @@ extension Agent {
         guard output.status == 0 else {
             throw Refusal.programFailed("initdb", status: output.status, output.complaint)
         }
-        let files = try self.managedFiles(), directory = self.directory
+        let files = try self.managedFiles()
+        let directory = self.directory
         try await Offload.run { try files.write(into: directory.newData) }
         try await self.isolate(data: directory.newData)
         try await self.installNewData()

@@ -16,28 +16,35 @@ extension Agent {
         // On the checkpoint's own timeline the checkpoint record is known to be good; on a later one, its
         // beginning is where the first record is. After a crash in recovery WAL may go on below the minimum.
         let start = history.timeline == control.timeline ? control.checkpoint : begin ?? control.checkpoint
-        let end = try await self.walEnd(from: start, timeline: history.timeline, segmentSize: control.segmentSize)
+        guard
+            let limit = inventory.endOfSegments(
+                timeline: history.timeline, from: start, segmentSize: control.segmentSize)
+        else {
+            // Nothing of the timeline is here yet: WAL ends where it begins.
+            return WALPosition(history: history, end: start)
+        }
+        let end = try await self.walEnd(
+            from: start, limit: limit, timeline: history.timeline, segmentSize: control.segmentSize)
         return WALPosition(history: history, end: end)
     }
 
-    private func walEnd(from start: LSN, timeline: TimelineID, segmentSize: UInt64) async throws -> LSN {
-        let output = try await self.walDump(["--quiet", "--start=\(start)", "--timeline=\(timeline)"])
-        switch WALEnd.read(standardError: output.standardError) {
+    /// - Parameter limit: the end of the last segment there is. pg_waldump would wait 5 s for the next one.
+    private func walEnd(
+        from start: LSN, limit: LSN, timeline: TimelineID, segmentSize: UInt64
+    ) async throws -> LSN {
+        let range = ["--start=\(start)", "--end=\(limit)", "--timeline=\(timeline)"]
+        let output = try await self.walDump(["--quiet"] + range)
+        switch WALEnd.read(status: output.status, standardError: output.standardError) {
         case .end(let end): return end
         case .nothing: return start
         case .lastRecord(let last):
             let line = try await self.walDump(["--limit=1", "--start=\(last)", "--timeline=\(timeline)"])
-            if let end = WALEnd.recordEnd(start: last, line: line.standardOutput, segmentSize: segmentSize) { return end }
-            throw WALReadError.notUnderstood(line.complaint)
-        case .missingSegment(let name):
-            guard let segment = WALSegmentName(name, segmentSize: segmentSize) else {
-                throw WALReadError.notUnderstood(output.complaint)
+            if let end = WALEnd.recordEnd(start: last, line: line.standardOutput, segmentSize: segmentSize) {
+                return end
             }
-            // Nothing of the timeline is here yet: it ends where it begins.
-            if segment.start <= start { return start }
-            let text = try await self.walDump([
-                "--start=\(start)", "--end=\(segment.start)", "--timeline=\(timeline)",
-            ])
+            throw WALReadError.notUnderstood(line.complaint)
+        case .reachedLimit:
+            let text = try await self.walDump(range)
             guard let line = text.standardOutput.split(separator: "\n").last.map(String.init),
                 let last = WALEnd.recordStart(line: line),
                 let end = WALEnd.recordEnd(start: last, line: line, segmentSize: segmentSize)

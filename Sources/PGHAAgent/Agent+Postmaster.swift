@@ -15,7 +15,8 @@ extension Agent {
     /// Takes over a postmaster that runs already: after the agent's own restart, or started by someone else.
     func adopt() async {
         guard self.postmaster == nil else { return }
-        let path = self.directory.postmasterPID, data = self.resolvedData
+        let path = self.directory.postmasterPID
+        let data = self.resolvedData
         let file = await Offload.run { PostmasterFile.read(path).flatMap { $0.isAlive(data: data) ? $0 : nil } }
         guard let file, self.postmaster == nil else { return }
         self.watch(file.pid)
@@ -79,11 +80,12 @@ extension Agent {
     }
 
     /// Starts the server and waits until it accepts connections. A standby that has nothing to stream from may
-    /// lack a consistent state: with `hot: false` reaching `standby` is enough.
+    /// never get that far: with `hot: false` it is enough that crash recovery is over.
     func start(standby: Bool, hot: Bool = true) async throws {
         guard self.directory.hasData else { throw Refusal.noData(self.directory.root) }
         guard DurableFile.exists(self.directory.standbySignal) == standby else { throw Refusal.neverLeader }
         try await self.endLeftovers()
+        try await self.waitForReaper()
         if let port = self.setup?.port { await self.local.use(port: port) }
         let logOffset = try await self.spawn()
         guard let handle = self.postmaster else { throw Refusal.notRunning() }
@@ -92,9 +94,24 @@ extension Agent {
         await self.refreshFacts()
     }
 
+    /// PostgreSQL takes a dead postmaster that nobody has reaped for a living one and does not start. After an
+    /// agent's restart that is the init process's business, and some are slow.
+    private func waitForReaper() async throws {
+        let path = self.directory.postmasterPID
+        let deadline = ContinuousClock.now + .seconds(15)
+        while let pid = await Offload.run({ PostmasterFile.read(path).map(\.pid) }), ProcessTable.isZombie(pid) {
+            guard ContinuousClock.now < deadline else {
+                throw Refusal.startFailed(
+                    "the former postmaster \(pid) ended, but its parent does not collect it", log: "")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
     /// - Returns: The log's size before, so that a failure can quote what came after.
     private func spawn() async throws -> Int64 {
-        let program = self.programs.path("postgres"), directory = self.directory
+        let program = self.programs.path("postgres")
+        let directory = self.directory
         let (pid, offset) = try await Offload.run {
             try Self.rotateLog(directory.log)
             let log = open(directory.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -127,23 +144,31 @@ extension Agent {
     /// Watches the status line of `postmaster.pid`, the only sign of readiness that needs no connection.
     private func waitUntilReady(_ handle: ProcessHandle, hot: Bool, logOffset: Int64) async throws {
         let path = self.directory.postmasterPID
+        let log = self.directory.log
+        var nextLook = ContinuousClock.now + .seconds(1)
         while true {
             try Task.checkCancellation()
             if let exit = handle.exit {
-                let log = self.directory.log
-                let tail = await Offload.run { Self.logTail(log, from: logOffset) }
+                let tail = await Offload.run { Self.logTail(log, from: logOffset, lines: 5) }
                 throw Refusal.startFailed("it ended with \(exit.status.map { "\($0)" } ?? "unknown status")", log: tail)
             }
             let file = await Offload.run { PostmasterFile.read(path) }
             if let file, file.pid == handle.pid, file.status == "ready" || (!hot && file.status == "standby") { return }
+            if !hot, let control = try? await self.controlData(), control.state == "in archive recovery" { return }
+            if ContinuousClock.now >= nextLook {
+                // What keeps it from getting ready (no slot, no password, much to replay) shows in the facts.
+                let last = await Offload.run { Self.logTail(log, from: logOffset, lines: 1) }
+                self.report("start: \(last)")
+                nextLook += .seconds(1)
+            }
             try await Task.sleep(for: .milliseconds(5))
         }
     }
 
-    private static func logTail(_ path: String, from offset: Int64) -> String {
+    private static func logTail(_ path: String, from offset: Int64, lines: Int) -> String {
         guard let text = try? DurableFile.read(path) else { return "" }
         let new = text.utf8.dropFirst(Int(clamping: offset))
-        return String(decoding: new, as: UTF8.self).split(separator: "\n").suffix(5).joined(separator: " | ")
+        return String(decoding: new, as: UTF8.self).split(separator: "\n").suffix(lines).joined(separator: " | ")
     }
 
     /// Stops by signals of growing force, each with its time, and then ends what is left of the server. Does

@@ -189,6 +189,7 @@ extension Agent {
 
     private func startFollowing(_ request: RejoinRequest) async throws {
         self.report("start")
+        try await self.ensureSlot(request.leader)
         try await self.writeStandbySignal()
         try await self.writeManagedFiles()
         let upstream = self.upstreamConnection(request.leader, name: request.replicationName)

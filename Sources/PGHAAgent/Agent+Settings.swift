@@ -18,7 +18,8 @@ extension Agent {
     }
 
     func writeManagedFiles() async throws {
-        let files = try self.managedFiles(), data = self.directory.data
+        let files = try self.managedFiles()
+        let data = self.directory.data
         try await Offload.run { try files.write(into: data) }
     }
 
@@ -31,7 +32,8 @@ extension Agent {
         if let problem = candidate.problem { throw problem }
         let password = setup.replicationPassword
         setup.replicationPassword = nil
-        let text = String(decoding: try JSONEncoder().encode(setup), as: UTF8.self), directory = self.directory
+        let text = String(decoding: try JSONEncoder().encode(setup), as: UTF8.self)
+        let directory = self.directory
         try await Offload.run {
             if let password {
                 try DurableFile.write(

@@ -128,7 +128,8 @@ actor Agent {
                 if failure.code != Refusal.superseded.code { facts.problem = "\(failure)" }
             }
             self.logger.warning(
-                "work failed", metadata: ["work": "\(key.kind.rawValue)", "code": "\(failure.code)", "why": "\(failure)"])
+                "work failed",
+                metadata: ["work": "\(key.kind.rawValue)", "code": "\(failure.code)", "why": "\(failure)"])
             throw failure
         }
     }

@@ -30,7 +30,8 @@ package struct AgentSettings: Sendable {
 
     /// Host and port; `[::1]:8433` for IPv6.
     func address() throws -> (host: String, port: Int) {
-        guard let colon = self.listen.lastIndex(of: ":"), let port = Int(self.listen[self.listen.index(after: colon)...]),
+        guard let colon = self.listen.lastIndex(of: ":"),
+            let port = Int(self.listen[self.listen.index(after: colon)...]),
             (0...65_535).contains(port)
         else { throw AgentStartError.badListenAddress(self.listen) }
         var host = String(self.listen[..<colon])
@@ -43,7 +44,8 @@ package struct AgentSettings: Sendable {
 
     /// Reads the token. Blocks.
     func token() throws -> WireSecret {
-        guard let status = try DurableFile.status(self.tokenFile), let text = try DurableFile.read(self.tokenFile) else {
+        guard let status = try DurableFile.status(self.tokenFile), let text = try DurableFile.read(self.tokenFile)
+        else {
             throw AgentStartError.tokenMissing(self.tokenFile)
         }
         guard status.mode & 0o007 == 0 else { throw AgentStartError.tokenReadableByOthers(self.tokenFile) }

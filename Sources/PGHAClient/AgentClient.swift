@@ -19,11 +19,20 @@ package struct AgentClient: Sendable {
     /// Largest body of a plain answer. Bytes.
     private static let answerLimit = 1 << 20
 
-    package init(baseURL: String, token: WireSecret, httpClient: HTTPClient) {
+    package init(baseURL: String, token: WireSecret, httpClient: HTTPClient = AgentClient.sharedHTTPClient) {
         self.baseURL = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
         self.token = token
         self.httpClient = httpClient
     }
+
+    /// For all agents. A refused connection fails at once (the library would go on trying until the deadline,
+    /// and that the host is there but the agent is not is news); answers to long work may be silent for hours.
+    package static let sharedHTTPClient: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout = .init(connect: .seconds(2), read: nil)
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     /// `GET /v1/facts`.
     package func facts(timeout: Duration = .seconds(2)) async throws -> AgentFacts {

@@ -88,6 +88,9 @@ package struct LiveNode: NodeAccess {
         var server = ServerSetup(port: self.spec.port)
         server.listenAddresses = [self.spec.host]
         server.settings = await self.settings()
+        // Wherever the server listens, with a password. A spec that wants less says so in its access rules.
+        server.trustedNetworks = ["all"]
+        server.access = [HBARule(type: "host", database: "all", user: "all", address: "all", method: "scram-sha-256")]
         server.replicationPassword = self.credentials.replicationPassword.map { WireSecret($0.revealed) }
         return AgentCommandContext(
             server: server, controlPassword: self.credentials.password.map { WireSecret($0.revealed) },

@@ -73,10 +73,11 @@ package final class ScratchPostgres: Sendable {
         var options = primary.options
         options.settings.merge(settings) { $1 }
         let server = try Self.prepare(options)
-        try await run([
-            ScratchPrograms.path("pg_basebackup"), "-h", primary.socketDirectory, "-p", "\(primary.port)",
-            "-U", Self.superuser, "-D", server.dataDirectory, "-c", "fast", "-X", "stream", "--no-sync",
-        ], environment: ["PGPASSWORD": Self.superuserPassword])
+        try await run(
+            [
+                ScratchPrograms.path("pg_basebackup"), "-h", primary.socketDirectory, "-p", "\(primary.port)",
+                "-U", Self.superuser, "-D", server.dataDirectory, "-c", "fast", "-X", "stream", "--no-sync",
+            ], environment: ["PGPASSWORD": Self.superuserPassword])
         try server.configure()
         try server.write("standby.signal", "")
         // Removes what the primary set by ALTER SYSTEM: a copied list or pledge would be another server's.

@@ -14,7 +14,7 @@ func postgresError(_ body: () async throws(PostgresError) -> some Sendable) asyn
     }
 }
 
-@Suite(.enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
+@Suite(.serialized, .enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
 struct ConnectionTests {
     @Test func aStatementWithValuesGivesTypedRows() async throws {
         let server = try await ScratchPostgres.start()
@@ -32,7 +32,8 @@ struct ConnectionTests {
         #expect(throws: PostgresError.self) { try row.int64("text") }
         #expect(throws: PostgresError.self) { try row.int64("missing") }
         await connection.close()
-        #expect(await postgresError { () throws(PostgresError) in try await connection.query("SELECT 1") }?.kind == .closed)
+        #expect(
+            await postgresError { () throws(PostgresError) in try await connection.query("SELECT 1") }?.kind == .closed)
     }
 
     @Test func aPortWithoutServerRefuses() async throws {
@@ -117,7 +118,9 @@ struct ConnectionTests {
     @Test func aCancelledTaskEndsItsStatement() async throws {
         let server = try await ScratchPostgres.start()
         let connection = try await server.connect()
-        let task = Task { await postgresError { () throws(PostgresError) in try await connection.query("SELECT pg_sleep(30)") } }
+        let task = Task {
+            await postgresError { () throws(PostgresError) in try await connection.query("SELECT pg_sleep(30)") }
+        }
         try await server.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
         task.cancel()
         #expect(await task.value?.kind == .cancelled)

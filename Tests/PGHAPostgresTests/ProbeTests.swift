@@ -4,7 +4,7 @@ import PGHAPostgres
 import PGHATesting
 import Testing
 
-@Suite(.enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
+@Suite(.serialized, .enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
 struct ProbeTests {
     @Test func aPrimaryAndItsStandbyAreSeenAsTheyAre() async throws {
         let cluster = try await ScratchCluster.start()
@@ -54,7 +54,8 @@ struct ProbeTests {
         _ = try await probe.observe(timeout: .seconds(2)).get()
         let lost = Task { await probe.waitUntilLost() }
         try await server.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgha' AND pid <> pg_backend_pid()")
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgha' AND pid <> pg_backend_pid()"
+        )
         #expect(await lost.value)
         #expect(await probe.observe(timeout: .seconds(2)) == .failure(.reset))
         #expect(try await probe.observe(timeout: .seconds(2)).get().inRecovery == false)

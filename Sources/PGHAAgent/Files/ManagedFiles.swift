@@ -65,7 +65,9 @@ struct ManagedFiles: Sendable {
 
     /// `pg_hba.conf` with the block of pgha first, so that nothing before it shadows it.
     func accessRules(_ text: String) -> String {
-        var lines = ["local all postgres peer map=\(Self.identMap)", "local replication postgres peer map=\(Self.identMap)"]
+        var lines = [
+            "local all postgres peer map=\(Self.identMap)", "local replication postgres peer map=\(Self.identMap)",
+        ]
         for network in self.setup.trustedNetworks {
             lines.append("host all pgha_control,pgha_replica \(network) scram-sha-256")
             lines.append("host replication pgha_replica,pgha_control \(network) scram-sha-256")
@@ -100,7 +102,9 @@ struct ManagedFiles: Sendable {
         }
         for rule in self.setup.access {
             let words = [rule.type, rule.database, rule.user, rule.method] + (rule.address.map { [$0] } ?? [])
-            if let bad = words.first(where: { !Self.isPlainWord($0) }) { return Self.invalid("access rule word \(bad)") }
+            if let bad = words.first(where: { !Self.isPlainWord($0) }) {
+                return Self.invalid("access rule word \(bad)")
+            }
         }
         return nil
     }

@@ -61,7 +61,9 @@ struct StateDirectory: Hashable, Sendable {
     }
 
     private static func requireOwnership(_ root: String) throws {
-        guard try DurableFile.status(root)?.owner == geteuid() else { throw AgentStartError.directoryOfAnotherUser(root) }
+        guard try DurableFile.status(root)?.owner == geteuid() else {
+            throw AgentStartError.directoryOfAnotherUser(root)
+        }
         guard chmod(root, 0o700) == 0 else { throw SystemError("chmod \(root)") }
     }
 

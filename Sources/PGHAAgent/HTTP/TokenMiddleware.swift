@@ -1,5 +1,5 @@
-import Hummingbird
 import HTTPTypes
+import Hummingbird
 import PGHAClient
 
 /// Lets only those pass who bear the cluster's token: everything under `/v1`, and every POST.
@@ -10,7 +10,8 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
         _ input: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         let path = input.uri.path
-        let isOpen = !path.hasPrefix("/v1") && (input.method == .get || input.method == .head || input.method == .options)
+        let isOpen =
+            !path.hasPrefix("/v1") && (input.method == .get || input.method == .head || input.method == .options)
         guard isOpen || Self.bears(input.headers[.authorization], self.token.value) else {
             return try JSONAnswer.failure(
                 AgentFailure(

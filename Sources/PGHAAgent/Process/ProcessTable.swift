@@ -25,6 +25,14 @@ enum ProcessTable {
         return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
 
+    /// Whether the process has ended without having been waited for.
+    static func isZombie(_ pid: pid_t) -> Bool {
+        guard let text = try? DurableFile.read("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+            return false
+        }
+        return text[text.index(after: close)...].hasPrefix(" Z")
+    }
+
     /// When the process started, seconds since 1970; nil when it is gone. Field 22 of proc(5) `stat`, in clock
     /// ticks since boot; the name before it may hold blanks and parentheses.
     static func startSeconds(_ pid: pid_t) -> Int64? {

@@ -30,7 +30,8 @@ enum Program {
         _ path: String, _ arguments: [String], passfile: String? = nil,
         lines: (@Sendable (String) -> Void)? = nil, progress: (@Sendable (String) -> Void)? = nil
     ) async throws -> Output {
-        let output = try Pipe(), error = try Pipe()
+        let output = try Pipe()
+        let error = try Pipe()
         let pid: pid_t = try await Offload.run {
             let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
             defer { [null, output.write, error.write].forEach { _ = close($0) } }
@@ -74,7 +75,8 @@ enum Program {
     private static func drain(_ descriptor: Int32, _ deliver: (@Sendable (String) -> Void)?) async -> String {
         await Offload.run {
             defer { close(descriptor) }
-            var tail: [UInt8] = [], line: [UInt8] = []
+            var tail: [UInt8] = []
+            var line: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = read(descriptor, &chunk, chunk.count)

@@ -17,7 +17,7 @@ struct DivergedSummary: Codable, Hashable, Sendable {
     /// Commits other than the agent's own heartbeats.
     var commits: Int
     var heartbeatCommits: Int
-    /// Relations that were written to: names where the new leader knows them, else `tablespace/database/file`.
+    /// Relations that were written to, catalogs left out: names where the new leader knows them, else `tablespace/database/file`.
     var relations: [String]
     /// The saved files.
     var files: [String]
@@ -44,7 +44,8 @@ struct DivergedScan: Sendable {
 
     /// Commits whose every relation is named a heartbeat's by `name`, and the others.
     func counts(name: (String) -> String) -> (heartbeats: Int, others: Int) {
-        var heartbeats = 0, others = 0
+        var heartbeats = 0
+        var others = 0
         for (relations, count) in self.commits {
             let isHeartbeat = !relations.isEmpty && relations.allSatisfy { Self.isHeartbeat(name($0)) }
             if isHeartbeat { heartbeats += count } else { others += count }
@@ -52,7 +53,9 @@ struct DivergedScan: Sendable {
         return (heartbeats, others)
     }
 
-    static func isHeartbeat(_ name: String) -> Bool { name.hasSuffix("pgha.heartbeat") || name.hasSuffix("pgha.heartbeat_pkey") }
+    static func isHeartbeat(_ name: String) -> Bool {
+        name.hasSuffix("pgha.heartbeat") || name.hasSuffix("pgha.heartbeat_pkey")
+    }
 
     /// `rel 1663/5/16384` in block references.
     private static func relations(in line: String) -> [String] {
@@ -77,7 +80,8 @@ struct DivergedScan: Sendable {
 enum DivergedFiles {
     /// Segments of the timelines that `history` passes through after `fork`, and the history files: what it takes
     /// to read that WAL again.
-    static func list(walDirectory: String, history: TimelineHistory, fork: LSN, segmentSize: UInt64) throws -> [String] {
+    static func list(walDirectory: String, history: TimelineHistory, fork: LSN, segmentSize: UInt64) throws -> [String]
+    {
         let timelines = Set(history.segments.filter { $0.end.map { $0 > fork } ?? true }.map(\.timeline))
         return try DurableFile.list(walDirectory).filter { name in
             let base = name.hasSuffix(".partial") ? String(name.dropLast(8)) : name
@@ -95,7 +99,8 @@ enum DivergedFiles {
 
     /// `20261121T080910Z_node_tl3`.
     static func directoryName(node: NodeName, timeline: TimelineID, seconds: Int64) -> String {
-        var time = time_t(seconds), parts = tm()
+        var time = time_t(seconds)
+        var parts = tm()
         gmtime_r(&time, &parts)
         func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let date = "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))"

@@ -12,23 +12,20 @@ enum WALEnd {
         case end(LSN)
         /// The last good record begins here; its length is not known yet.
         case lastRecord(LSN)
-        /// The next segment file is missing: WAL ends in the one before, with the last whole record.
-        case missingSegment(String)
+        /// All was read up to the limit that was given: WAL ends with the last whole record before it.
+        case reachedLimit
         /// There is no record at all after the start.
         case nothing
         case notUnderstood
     }
 
-    static func read(standardError text: String) -> Reading {
+    static func read(status: Int32, standardError text: String) -> Reading {
         if text.contains("could not find a valid record after") { return .nothing }
         if let next = self.position(after: "invalid record length at ", in: text) {
             return .end(self.withoutPageHeader(next))
         }
         if let last = self.position(after: "error in WAL record at ", in: text) { return .lastRecord(last) }
-        if let start = self.range(of: "could not find file \"", in: text) {
-            return .missingSegment(String(text[start...].drop { $0 != "\"" }.dropFirst().prefix { $0 != "\"" }))
-        }
-        return .notUnderstood
+        return status == 0 && text.isEmpty ? .reachedLimit : .notUnderstood
     }
 
     /// Where the record that `pg_waldump` printed as `line` begins.

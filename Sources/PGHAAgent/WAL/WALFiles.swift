@@ -63,6 +63,16 @@ struct WALInventory: Sendable {
         }
     }
 
+    /// The end of the last segment of `timeline` that follows without a gap on the one with `start`; nil when that
+    /// one is missing.
+    func endOfSegments(timeline: TimelineID, from start: LSN, segmentSize: UInt64) -> LSN? {
+        let starts = Set(self.segments.filter { $0.timeline == timeline }.map(\.start.byteOffset))
+        var next = start.byteOffset / segmentSize * segmentSize
+        guard starts.contains(next) else { return nil }
+        while starts.contains(next) { next += segmentSize }
+        return LSN(next)
+    }
+
     /// The history along which WAL goes on from a checkpoint on `timeline` with `redo`; nil when that timeline's
     /// own history is missing.
     func history(from timeline: TimelineID, redo: LSN) -> TimelineHistory? {

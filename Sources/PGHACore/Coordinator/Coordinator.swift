@@ -156,7 +156,7 @@ package struct Coordinator: Sendable {
         case .failover(var machine):
             self.adopt(machine.handle(event, at: now), &effects) { .failover(machine) }
             self.ended(machine.progress, at: now, &effects) { coordinator, effects in
-                coordinator.lastFailoverEnded = now
+                if machine.kind == .automatic { coordinator.lastFailoverEnded = now }
                 if let leader = machine.plan?.rule.leader {
                     let took = (now - machine.startedAt).milliseconds
                     effects.notes.append("\(leader) leads term \(machine.claim.term) after \(took) ms")

@@ -40,7 +40,8 @@ package struct PostgresError: Error, Sendable, Hashable, CustomStringConvertible
     }
 
     package var description: String {
-        self.sqlstate.map { "\(self.kind.rawValue) (\($0)): \(self.message)" } ?? "\(self.kind.rawValue): \(self.message)"
+        self.sqlstate.map { "\(self.kind.rawValue) (\($0)): \(self.message)" }
+            ?? "\(self.kind.rawValue): \(self.message)"
     }
 
     /// What this error says about the server when a probe met it.

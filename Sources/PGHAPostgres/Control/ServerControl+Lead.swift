@@ -40,7 +40,7 @@ extension ServerControl {
             until: .now + self.deadlines.settings, late: { .other("a walsender has not loaded the fence") }
         ) { () -> Bool? in
             let rows = try await session.query(
-                "SELECT count(*) AS count FROM pg_stat_replication WHERE sync_priority <> 0",
+                "SELECT count(*) AS count FROM pg_stat_get_wal_senders() WHERE sync_priority <> 0",
                 timeout: self.deadlines.settings)
             return try rows.first?.int("count") == 0 ? true : nil
         }
@@ -59,7 +59,8 @@ extension ServerControl {
     }
 
     private func commitWaits(
-        _ parameters: ConnectionParameters, watchedBy session: PostgresConnection, until deadline: ContinuousClock.Instant
+        _ parameters: ConnectionParameters, watchedBy session: PostgresConnection,
+        until deadline: ContinuousClock.Instant
     ) async throws -> Bool {
         let committer = try await PostgresConnection.open(parameters)
         let pid = await committer.backendPID
@@ -70,7 +71,8 @@ extension ServerControl {
         do {
             while ContinuousClock.now < deadline {
                 let rows = try await session.query(
-                    "SELECT wait_event, state, query <> '' AS has_run FROM pg_stat_activity WHERE pid = $1::int", ["\(pid)"],
+                    "SELECT wait_event, state, query <> '' AS has_run FROM pg_stat_activity WHERE pid = $1::int",
+                    ["\(pid)"],
                     timeout: self.deadlines.settings)
                 guard let row = rows.first else { break }
                 waits = try row.stringIfPresent("wait_event") == "SyncRep"
@@ -85,7 +87,8 @@ extension ServerControl {
             throw error
         }
         // The waiting backend notices a closed socket only when it writes: end it, or it would hold a slot.
-        _ = try? await session.query("SELECT pg_terminate_backend($1::int)", ["\(pid)"], timeout: self.deadlines.settings)
+        _ = try? await session.query(
+            "SELECT pg_terminate_backend($1::int)", ["\(pid)"], timeout: self.deadlines.settings)
         await committer.close()
         _ = await commit
         return waits
@@ -131,7 +134,9 @@ extension ServerControl {
             SELECT pg_promote(wait => false) AS sent,
               coalesce(pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn(), false) AS is_behind
             """, timeout: self.deadlines.promote)
-        guard let row = rows.first, try row.bool("sent") else { throw NodeFailure.other("the server refused to promote") }
+        guard let row = rows.first, try row.bool("sent") else {
+            throw NodeFailure.other("the server refused to promote")
+        }
         if try row.bool("is_behind") { try await self.endClientSessions(session) }
         var attempts = 0
         _ = try await poll(

@@ -37,7 +37,9 @@ extension ServerControl {
         _ = try await poll(
             until: .now + self.deadlines.seal, late: { .receiverRemains }
         ) { () -> Bool? in
-            guard let row = try await session.query(Recovery.sql, timeout: self.deadlines.seal).first else { return nil }
+            guard let row = try await session.query(Recovery.sql, timeout: self.deadlines.seal).first else {
+                return nil
+            }
             let recovery = try Recovery(row)
             guard recovery.inRecovery else { throw NodeFailure.isPrimary }
             if recovery.isSealed { return true }
@@ -66,11 +68,11 @@ extension ServerControl {
 struct Recovery {
     static let sql = """
         SELECT pg_is_in_recovery() AS in_recovery,
-          EXISTS (SELECT FROM pg_stat_wal_receiver) AS has_receiver_row,
+          EXISTS (SELECT FROM pg_stat_get_wal_receiver() WHERE pid IS NOT NULL) AS has_receiver_row,
           count(*) FILTER (WHERE backend_type = 'walreceiver') > 0 AS has_receiver_process,
           max(wait_event_type) FILTER (WHERE backend_type = 'startup') AS startup_wait_type,
           max(wait_event) FILTER (WHERE backend_type = 'startup') AS startup_wait
-        FROM pg_stat_activity
+        FROM pg_stat_get_activity(NULL)
         """
 
     let inRecovery: Bool

@@ -13,51 +13,61 @@ extension ServerControl {
         _ body: (PostgresConnection) async throws -> Value
     ) async throws -> Value {
         let missing = state.missing(wanted)
-        for (setting, value) in missing.sorted(by: { $0.key < $1.key }) {
-            try await self.write(setting, value, state, on: session)
+        let asked = missing.isEmpty ? nil : try await self.write(missing, state, on: session)
+        let fresh = try await self.freshSession(showing: wanted, loadedAfter: asked)
+        do {
+            let value = try await body(fresh)
+            await fresh.close()
+            return value
+        } catch {
+            await fresh.close()
+            throw error
         }
-        if !missing.isEmpty { try await self.reload(session) }
-        return try await self.onFreshSession(showing: wanted, body)
     }
 
+    /// Writes settings and asks for them to be loaded. Returns when that was, on the server's clock, in
+    /// microseconds since 1970.
     private func write(
-        _ setting: ServerSetting, _ value: String, _ state: ControlState, on session: PostgresConnection
-    ) async throws {
-        // Before version 17 ALTER SYSTEM knows a custom setting only once the session has it; RESET afterwards, or
-        // the session's own value would hide what other sessions load.
-        let mustDeclare = setting == .pledge && !state.knowsPledgeSetting
-        if mustDeclare { try await session.query("SET pgha.term = ''", timeout: self.deadlines.settings) }
-        try await session.query(
-            "ALTER SYSTEM SET \(setting.rawValue) = \(quoteLiteral(value))", timeout: self.deadlines.settings)
-        if mustDeclare { try await session.query("RESET pgha.term", timeout: self.deadlines.settings) }
+        _ settings: [ServerSetting: String], _ state: ControlState, on session: PostgresConnection
+    ) async throws -> Int64 {
+        let timeout = self.deadlines.settings
+        for (setting, value) in settings.sorted(by: { $0.key < $1.key }) {
+            // Before version 17 ALTER SYSTEM knows a custom setting only once the session has it; RESET afterwards,
+            // or the session's own value would hide what other sessions load.
+            let mustDeclare = setting == .pledge && !state.knowsPledgeSetting
+            if mustDeclare { try await session.query("SET pgha.term = ''", timeout: timeout) }
+            try await session.query(
+                "ALTER SYSTEM SET \(setting.rawValue) = \(quoteLiteral(value))", timeout: timeout)
+            if mustDeclare { try await session.query("RESET pgha.term", timeout: timeout) }
+        }
+        // statement_timestamp() was taken before the signal is sent.
+        let rows = try await session.query(
+            """
+            SELECT (extract(epoch FROM statement_timestamp()) * 1000000)::bigint AS asked, pg_reload_conf() AS sent
+            """, timeout: timeout)
+        guard let row = rows.first, try row.bool("sent") else {
+            throw NodeFailure.other("the server cannot be told to reload")
+        }
+        return try row.int64("asked")
     }
 
-    private func reload(_ session: PostgresConnection) async throws {
-        let rows = try await session.query("SELECT pg_reload_conf() AS sent", timeout: self.deadlines.settings)
-        guard try rows.first?.bool("sent") == true else { throw NodeFailure.other("the server cannot be told to reload") }
-    }
-
-    /// Opens sessions until one was started after the last configuration load and shows `wanted`.
-    private func onFreshSession<Value: Sendable>(
-        showing wanted: [ServerSetting: String], _ body: (PostgresConnection) async throws -> Value
-    ) async throws -> Value {
-        var differing: [ServerSetting: String] = [:]
-        var attempts = 0
-        let session = try await poll(
+    /// Opens sessions until one shows `wanted` that was started after the last configuration load, and that load
+    /// was after `asked`.
+    private func freshSession(
+        showing wanted: [ServerSetting: String], loadedAfter asked: Int64?
+    ) async throws -> PostgresConnection {
+        var asked = asked
+        var differing = wanted
+        return try await poll(
             until: .now + self.deadlines.settings, late: { .other(Self.notLoaded(differing.keys.sorted())) }
         ) { () -> PostgresConnection? in
-            attempts += 1
             let session = try await PostgresConnection.open(self.parameters)
             do {
-                let state = try await self.freshState(session)
-                differing = state?.missing(wanted) ?? wanted
-                if differing.isEmpty { return session }
-                // Someone had written a setting without loading it, and our reload has brought it up.
-                if let state, attempts == Self.attemptsBeforeRewriting {
-                    for (setting, value) in differing.sorted(by: { $0.key < $1.key }) {
-                        try await self.write(setting, value, state, on: session)
-                    }
-                    try await self.reload(session)
+                if let state = try await self.freshState(session, loadedAfter: asked) {
+                    differing = state.missing(wanted)
+                    if differing.isEmpty { return session }
+                    // Someone had written a setting without loading it, and our reload has brought it up.
+                    asked = try await self.write(differing, state, on: session)
                 }
                 await session.close()
                 return nil
@@ -66,24 +76,14 @@ extension ServerControl {
                 throw error
             }
         }
-        do {
-            let value = try await body(session)
-            await session.close()
-            return value
-        } catch {
-            await session.close()
-            throw error
-        }
     }
 
-    /// The postmaster loads within a millisecond of the signal on a quiet machine; twenty sessions take 50 or more.
-    private static let attemptsBeforeRewriting = 20
-
-    /// What `session` shows; nil when it was started before the last configuration load.
-    private func freshState(_ session: PostgresConnection) async throws -> ControlState? {
+    /// What `session` shows; nil when it was started before the load that was asked for.
+    private func freshState(_ session: PostgresConnection, loadedAfter asked: Int64?) async throws -> ControlState? {
         let rows = try await session.query(
             """
-            SELECT s.*, (SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())) > pg_conf_load_time() AS fresh
+            SELECT s.*, (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS loaded,
+              (SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())) > pg_conf_load_time() AS is_newer
             FROM (\(ControlState.sql)) s
             """, timeout: self.deadlines.settings)
         guard let row = rows.first else { throw NodeFailure.other("the server's state came back empty") }
@@ -91,7 +91,9 @@ extension ServerControl {
         if let expected = self.expectedSystemIdentifier, state.systemIdentifier != expected {
             throw NodeFailure.foreignCluster(state.systemIdentifier)
         }
-        return try row.bool("fresh") ? state : nil
+        guard try row.bool("is_newer") else { return nil }
+        if let asked, try row.int64("loaded") < asked { return nil }
+        return state
     }
 
     private static func notLoaded(_ settings: [ServerSetting]) -> String {

@@ -1,7 +1,8 @@
 internal import PGHACore
 
 /// What a probe asks. Five statements in one message; works on primaries and standbys, versions 15 to 18, and
-/// for a role with `pg_monitor`.
+/// for a role with `pg_monitor`. The functions behind the statistics views are called directly: planning the views
+/// would cost more than running them, most of all in a new session.
 enum ProbeSQL {
     /// - Parameter knownLoadTime: the `load_time` of an earlier answer in the same session; settings that wait for
     ///   a restart are read only when it has changed.
@@ -31,16 +32,17 @@ enum ProbeSQL {
     private static let receiver = """
         SELECT pid, status, sender_host, sender_port, received_tli,
           (extract(epoch FROM last_msg_receipt_time) * 1000000)::bigint AS last_message
-        FROM pg_stat_wal_receiver
+        FROM pg_stat_get_wal_receiver() WHERE pid IS NOT NULL
         """
 
     static let senders = """
-        SELECT pid, application_name, host(client_addr) AS client_address, state, flush_lsn, replay_lsn, sync_priority
-        FROM pg_stat_replication
+        SELECT w.pid, a.application_name, host(a.client_addr) AS client_address, w.state, w.flush_lsn, w.replay_lsn,
+          w.sync_priority
+        FROM pg_stat_get_wal_senders() w JOIN pg_stat_get_activity(NULL) a ON a.pid = w.pid
         """
 
     private static let slots = """
-        SELECT slot_name, active, restart_lsn, wal_status FROM pg_replication_slots WHERE slot_type = 'physical'
+        SELECT slot_name, active, restart_lsn, wal_status FROM pg_get_replication_slots() WHERE slot_type = 'physical'
         """
 
     private static func pending(_ knownLoadTime: Int64) -> String {

@@ -23,7 +23,7 @@ package actor ServerProbe {
         do {
             do {
                 return .success(try await self.ask(until: deadline))
-            } catch where error.sqlstate == Self.recoveryEnded {
+            } catch  where error.sqlstate == Self.recoveryEnded {
                 return .success(try await self.ask(until: deadline))
             }
         } catch {
@@ -63,7 +63,9 @@ package actor ServerProbe {
         return answer.observation
     }
 
-    private func usableSession(until deadline: ContinuousClock.Instant) async throws(PostgresError) -> PostgresConnection {
+    private func usableSession(until deadline: ContinuousClock.Instant) async throws(PostgresError)
+        -> PostgresConnection
+    {
         if let session = self.session { return session }
         var parameters = self.parameters
         parameters.connectTimeout = min(parameters.connectTimeout, deadline - .now)

@@ -1,0 +1,118 @@
+package import PGHACore
+internal import PGHAPostgres
+internal import Synchronization
+
+/// Writers that insert increasing ids on every server that is not in recovery, and remember each acknowledgement:
+/// the judge of lost commits, of gaps, and of two servers acknowledging at once.
+package final class AckRecorder: Sendable {
+    package struct Ack: Sendable {
+        package let id: Int64
+        package let node: NodeName
+        package let sent: ContinuousClock.Instant
+        package let acknowledged: ContinuousClock.Instant
+    }
+
+    private let cluster: ScratchCluster
+    private let next: Atomic<Int64>
+    private let acks = Mutex<[Ack]>([])
+    private let tasks = Mutex<[Task<Void, Never>]>([])
+    private let pause: Duration
+
+    /// - Parameters:
+    ///   - firstID: greater than every id in the table.
+    ///   - pause: between two inserts, and between two looks at a server in recovery.
+    package init(_ cluster: ScratchCluster, firstID: Int64 = 1, pause: Duration = .milliseconds(2)) {
+        self.cluster = cluster
+        self.next = Atomic(firstID)
+        self.pause = pause
+    }
+
+    package func start() {
+        self.tasks.withLock { tasks in
+            tasks = self.cluster.nodes.map { node in Task { await self.write(on: node) } }
+        }
+    }
+
+    package func stop() async {
+        let tasks = self.tasks.withLock { $0 }
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+    }
+
+    package var all: [Ack] { self.acks.withLock { $0 } }
+    package var nextID: Int64 { self.next.load(ordering: .relaxed) }
+
+    private func write(on node: ScratchCluster.Node) async {
+        var parameters = self.cluster.parameters(node)
+        parameters.connectTimeout = .seconds(2)
+        while !Task.isCancelled {
+            if let session = try? await PostgresConnection.open(parameters) {
+                await self.write(on: node, session)
+                await session.close()
+            }
+            try? await Task.sleep(for: self.pause)
+        }
+    }
+
+    private func write(on node: ScratchCluster.Node, _ session: PostgresConnection) async {
+        do {
+            while !Task.isCancelled {
+                if try await session.query("SELECT pg_is_in_recovery() AS r").first?.bool("r") != false {
+                    try await Task.sleep(for: self.pause)
+                    continue
+                }
+                try await self.insert(on: node, session)
+            }
+        } catch {
+            // The server went away or refuses writes: the caller connects again.
+        }
+    }
+
+    private func insert(on node: ScratchCluster.Node, _ session: PostgresConnection) async throws {
+        while !Task.isCancelled {
+            let id = self.next.wrappingAdd(1, ordering: .relaxed).oldValue
+            let sent = ContinuousClock.now
+            // Longer than any failover: a commit that waits for its copies is not given up, it is not acknowledged.
+            try await session.query(
+                "INSERT INTO ids VALUES ($1::bigint, $2)", ["\(id)", node.name.text], timeout: .seconds(120))
+            let ack = Ack(id: id, node: node.name, sent: sent, acknowledged: .now)
+            self.acks.withLock { $0.append(ack) }
+            try await Task.sleep(for: self.pause)
+        }
+    }
+
+    // MARK: - Judging
+
+    /// The first commit that `after` did not hold back: sent later, acknowledged by a server other than `old`.
+    package func firstAck(after moment: ContinuousClock.Instant, notBy old: NodeName) -> Ack? {
+        self.all.filter { $0.acknowledged > moment && $0.node != old }.min { $0.acknowledged < $1.acknowledged }
+    }
+
+    package func waitForAck(
+        after moment: ContinuousClock.Instant, notBy old: NodeName, timeout: Duration = .seconds(60)
+    ) async throws -> Ack {
+        let deadline = ContinuousClock.now + timeout
+        while ContinuousClock.now < deadline {
+            if let ack = self.firstAck(after: moment, notBy: old) { return ack }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        throw ScratchFailure("no commit was acknowledged within \(timeout)")
+    }
+
+    /// Acknowledged ids that `node` does not hold. Must be empty on a leader.
+    package func lost(on node: ScratchCluster.Node) async throws -> [Int64] {
+        let session = try await self.cluster.connect(node)
+        let rows = try await session.query("SELECT id FROM ids", timeout: .seconds(60))
+        let present = Set(try rows.map { try $0.int64("id") })
+        await session.close()
+        return self.all.map(\.id).filter { !present.contains($0) }.sorted()
+    }
+
+    /// Pairs of servers that acknowledged in turn: a commit of one, sent after another had taken over, though the
+    /// other one's term had not ended. Each change of the acknowledging server must be final until the next failover,
+    /// so the number of changes may not exceed `changes`.
+    package func changesOfServer() -> Int {
+        let ordered = self.all.sorted { $0.acknowledged < $1.acknowledged }
+        return zip(ordered, ordered.dropFirst()).count { $0.node != $1.node }
+    }
+}

@@ -1,0 +1,266 @@
+internal import AsyncHTTPClient
+internal import Glibc
+package import PGHAClient
+package import PGHACore
+package import PGHAPostgres
+internal import Synchronization
+
+/// A whole cluster of real processes for one test or bench: an agent and its PostgreSQL for each node, and a
+/// controller with the embedded store, on free ports of loopback, in a directory of their own.
+///
+/// A reaper ends all of it when this process ends, however it does.
+package final class ScratchCluster: Sendable {
+    package struct Options: Sendable {
+        package var nodes = 3
+        package var copies = 2
+        /// Of the cluster's spec.
+        package var timings = Timings()
+        package var postgres: [String: String] = [:]
+        package var onStandbyLoss: Durability.StandbyLoss?
+        package var logLevel = "debug"
+
+        package init() {}
+    }
+
+    package struct Node: Sendable {
+        package let name: NodeName
+        package let port: Int
+        package let agentPort: Int
+        package let directory: String
+    }
+
+    /// Superuser of the tests, with the password of the same name.
+    package static let user = "test"
+
+    package let directory: String
+    package let nodes: [Node]
+    package let client: ControllerClient
+    package let spec: ClusterSpec
+    private let options: Options
+    private let controllerPort: Int
+    private let reaper: ChildProcess
+    private let children = Mutex<[String: ChildProcess]>([:])
+
+    /// Why clusters cannot be started here; nil when they can.
+    package static var unavailable: String? {
+        if let missing = ScratchPrograms.missing { return missing }
+        return access(Self.builtExecutable, X_OK) == 0 ? nil : "\(Self.builtExecutable) is not built"
+    }
+
+    /// `PGHA_EXECUTABLE`, or the one beside the running test bundle.
+    package static let builtExecutable: String = {
+        if let chosen = getenv("PGHA_EXECUTABLE") { return String(cString: chosen) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        let path = String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+        return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/pgha"
+    }()
+
+    private init(_ options: Options) throws {
+        let directory = try makeTemporaryDirectory("pgha-cluster")
+        self.directory = directory
+        self.options = options
+        self.reaper = try ChildProcess(
+            arguments: ["/bin/bash", "-c", Self.reaperScript, directory], dropsPrivileges: false)
+        self.nodes = try (1...options.nodes).map {
+            guard let name = NodeName("n\($0)") else { throw ScratchFailure("a node's name") }
+            return Node(
+                name: name, port: try freePort(), agentPort: try freePort(), directory: "\(directory)/\(name)")
+        }
+        self.controllerPort = try freePort()
+        try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
+        try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n")
+        try makeDirectory("\(directory)/controller")
+        self.client = ControllerClient(
+            baseURL: "http://127.0.0.1:\(self.controllerPort)", token: BearerToken("token-of-a-scratch-cluster"),
+            httpClient: .shared)
+        var spec = ClusterSpec(
+            name: "scratch",
+            nodes: self.nodes.map {
+                NodeSpec(
+                    name: $0.name, host: "127.0.0.1", port: $0.port, agent: "http://127.0.0.1:\($0.agentPort)")
+            })
+        spec.durability = Durability(copies: options.copies, onStandbyLoss: options.onStandbyLoss)
+        spec.timings = options.timings
+        spec.postgres = options.postgres
+        self.spec = spec
+    }
+
+    /// Reads descriptor 3 until it ends, then ends every process that runs in or for the directory. The executable
+    /// is a copy inside it, and servers have their data directory as their own, so nothing else can match.
+    private static let reaperScript = """
+        read -r -u 3 _
+        for round in 1 2 3; do
+          for pid in /proc/[0-9]*; do
+            pid=${pid#/proc/}
+            [ "$pid" = $$ ] && continue
+            case "$(readlink /proc/$pid/cwd) $(readlink /proc/$pid/exe)" in *"$0/"*) kill -CONT $pid; kill -9 $pid;; esac
+          done 2>/dev/null
+          sleep 0.05
+        done
+        rm -rf "$0"
+        """
+
+    /// Starts everything, initialises the cluster and waits until it is complete.
+    package static func start(_ options: Options = Options()) async throws -> ScratchCluster {
+        let cluster = try ScratchCluster(options)
+        try await run(["/bin/cp", Self.builtExecutable, "\(cluster.directory)/pgha"])
+        for node in cluster.nodes { try cluster.startAgent(node) }
+        try cluster.startController()
+        try await cluster.initialize()
+        try await cluster.waitUntilComplete()
+        try await cluster.makeTestUser()
+        return cluster
+    }
+
+    private func initialize() async throws {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while true {
+            do {
+                _ = try await self.client.initialize(InitRequest(spec: SpecDocument(self.spec)))
+                return
+            } catch .unreachable where ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+
+    private func makeTestUser() async throws {
+        let status = try await self.status()
+        guard let node = self.nodes.first(where: { $0.name.text == status.leader }) else { return }
+        try await run([
+            ScratchPrograms.path("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "\(node.directory)/run",
+            "-p", "\(node.port)", "-U", "postgres", "-d", "postgres",
+            "-c", "CREATE ROLE \(Self.user) SUPERUSER LOGIN PASSWORD '\(Self.user)'",
+            "-c", "CREATE TABLE ids (id bigint PRIMARY KEY, node text NOT NULL)",
+        ])
+    }
+
+    // MARK: - Processes
+
+    package func startAgent(_ node: Node) throws {
+        try self.launch(
+            "agent \(node.name)",
+            "agent --node \(node.name) --dir \(node.directory) --listen 127.0.0.1:\(node.agentPort) "
+                + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")",
+            log: "agent-\(node.name).log")
+    }
+
+    package func startController() throws {
+        try self.launch(
+            "controller",
+            "controller --listen 127.0.0.1:\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
+                + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
+                + "--log-level \(self.options.logLevel)",
+            log: "controller.log")
+    }
+
+    private func launch(_ key: String, _ arguments: String, log: String) throws {
+        let child = try ChildProcess(
+            arguments: [
+                "/bin/bash", "-c", "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null",
+                self.directory,
+            ], dropsPrivileges: true)
+        self.children.withLock { $0[key] = child }
+    }
+
+    package func killController() { self.kill("controller") }
+    package func killAgent(_ node: Node) { self.kill("agent \(node.name)") }
+
+    private func kill(_ key: String) {
+        guard let child = self.children.withLock({ $0.removeValue(forKey: key) }) else { return }
+        Glibc.kill(child.pid, SIGKILL)
+        child.waitForExit()
+    }
+
+    package func agentPID(_ node: Node) -> Int32? { self.children.withLock { $0["agent \(node.name)"]?.pid } }
+
+    package var controllerPID: Int32? { self.children.withLock { $0["controller"]?.pid } }
+
+    /// From the first line of `postmaster.pid`.
+    package func postmasterPID(_ node: Node) -> Int32? {
+        readFile("\(node.directory)/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
+    }
+
+    /// All server processes of the node, the postmaster first.
+    package func serverPIDs(_ node: Node) -> [Int32] {
+        guard let postmaster = self.postmasterPID(node) else { return [] }
+        return [postmaster] + childProcesses(of: postmaster)
+    }
+
+    /// SIGKILL for every process of the node's host, at once.
+    package func killHost(_ node: Node) {
+        let pids = self.serverPIDs(node) + [self.agentPID(node)].compactMap { $0 }
+        for pid in pids { Glibc.kill(pid, SIGKILL) }
+        self.kill("agent \(node.name)")
+    }
+
+    package func signalHost(_ node: Node, _ signal: Int32) {
+        for pid in self.serverPIDs(node) + [self.agentPID(node)].compactMap({ $0 }) { Glibc.kill(pid, signal) }
+    }
+
+    package func killPostmaster(_ node: Node) {
+        guard let pid = self.postmasterPID(node) else { return }
+        Glibc.kill(pid, SIGKILL)
+    }
+
+    /// Ends every process and removes the directory.
+    package func tearDown() {
+        self.reaper.closePipe()
+        self.reaper.waitForExit()
+    }
+
+    package func log(_ name: String) -> String { readFile("\(self.directory)/\(name)") ?? "" }
+
+    // MARK: - Asking
+
+    package func status() async throws -> StatusReport { try await self.client.status() }
+
+    package func node(_ name: String?) throws -> Node {
+        guard let node = self.nodes.first(where: { $0.name.text == name }) else {
+            throw ScratchFailure("no node \(name ?? "nil")")
+        }
+        return node
+    }
+
+    package func leader() async throws -> Node { try self.node(try await self.status().leader) }
+
+    /// Waits for the condition; the error says what the status was instead.
+    @discardableResult
+    package func wait(
+        for what: String, timeout: Duration = .seconds(30), _ condition: (StatusReport) -> Bool
+    ) async throws -> StatusReport {
+        let deadline = ContinuousClock.now + timeout
+        var last = "no answer"
+        while ContinuousClock.now < deadline {
+            do {
+                let status = try await self.status()
+                if condition(status) { return status }
+                last = "\(status)"
+            } catch {
+                last = "\(error)"
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw ScratchFailure("waited \(timeout) for \(what); last: \(last)\n\(self.log("controller.log").suffix(3000))")
+    }
+
+    /// Steady, every node streaming and in the cohort.
+    @discardableResult
+    package func waitUntilComplete(timeout: Duration = .seconds(60)) async throws -> StatusReport {
+        try await self.wait(for: "a complete cluster", timeout: timeout) { status in
+            status.phase == "steady" && status.cohort.count == self.nodes.count
+                && status.nodes.allSatisfy { $0.state == "leading" || $0.state == "streaming" }
+        }
+    }
+
+    package func parameters(_ node: Node) -> ConnectionParameters {
+        ConnectionParameters(
+            host: "127.0.0.1", port: node.port, user: Self.user, password: Secret(Self.user),
+            applicationName: "test")
+    }
+
+    package func connect(_ node: Node) async throws -> PostgresConnection {
+        try await PostgresConnection.open(self.parameters(node))
+    }
+}

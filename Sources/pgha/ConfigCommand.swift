@@ -1,0 +1,55 @@
+import ArgumentParser
+import PGHAClient
+import PGHACommand
+
+/// `pgha config`.
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Show and change the settings of the cluster.",
+        subcommands: [Get.self, Set.self])
+}
+
+extension ConfigCommand {
+    struct Get: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show the settings in force, and which servers still need a restart for theirs.")
+
+        @Argument(help: "One setting, or the first part of several: 'timings', 'postgres.work_mem'.")
+        var key: String?
+
+        @OptionGroup var options: ControllerOptions
+
+        func run() async throws {
+            let report = try await self.options.client().config()
+            let keys = ConfigKeys.settings(report).map(\.key)
+            if let key = self.key, !keys.contains(where: { $0 == key || $0.hasPrefix("\(key).") }) {
+                let nearest = NearestWord.of(key, among: keys).map { "Did you mean '\($0)'? " } ?? ""
+                throw CommandError(
+                    .failed, "there is no setting '\(key)'", hint: "\(nearest)'pgha config get' lists them.")
+            }
+            try self.options.show(report, ConfigView.lines(report, only: self.key))
+        }
+    }
+
+    struct Set: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change settings: KEY=VALUE, such as timings.probe_interval=500ms or postgres.work_mem=8MB.",
+            discussion: "'postgres.NAME=' takes a setting of PostgreSQL out again. All of them change, or none.")
+
+        @Argument(help: ArgumentHelp("What to change.", valueName: "key=value"))
+        var changes: [String]
+
+        @OptionGroup var options: ControllerOptions
+
+        func run() async throws {
+            let patch: ConfigPatch
+            do {
+                patch = try ConfigKeys.patch(self.changes)
+            } catch {
+                throw CommandError(.failed, error.message, hint: error.hint)
+            }
+            let report = try await self.options.client().setConfig(patch)
+            try self.options.show(report, [[Styled("changed", .good)]] + ConfigView.pendingLines(report))
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import PGHAClient
+import PGHACommand
+import PGHACore
+
+/// `pgha restart`.
+struct RestartCommandLine: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restart", abstract: "Restart PostgreSQL on one node, or on all of them one at a time.",
+        discussion: """
+            Without NODE the standbys are restarted first, each only after the one before streams again, and the \
+            leader last: that is how settings that wait for a restart take effect.
+            """)
+
+    @Argument(help: "The node to restart; all when left out.")
+    var node: NodeName?
+
+    @OptionGroup var wait: WaitOptions
+    @OptionGroup var options: ControllerOptions
+
+    func run() async throws {
+        let client = try self.options.client()
+        let before = try await client.status()
+        let nodes = before.nodes.filter { self.node == nil || $0.name == self.node?.text }
+        let processes = nodes.map { ($0.name, $0.postmasterPID) }
+        let accepted = try await client.restart(RestartCommand(node: self.node?.text))
+        try await self.wait.finish(
+            accepted, .restarted(before: Dictionary(processes) { first, _ in first }), timeout: .seconds(300),
+            self.options, client: client)
+    }
+}

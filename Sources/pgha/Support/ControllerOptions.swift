@@ -1,0 +1,61 @@
+import ArgumentParser
+import FoundationEssentials
+import PGHAClient
+import PGHACommand
+import PGHACore
+
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case table, json
+}
+
+/// Options of every command that asks a controller.
+struct ControllerOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The controller's address. Default: PGHA_CONTROLLER, else http://127.0.0.1:8432.", valueName: "url"))
+    var controller: String?
+
+    @Option(help: ArgumentHelp("A file with the cluster's token. Default: PGHA_TOKEN_FILE.", valueName: "path"))
+    var tokenFile: String?
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("table or json.", valueName: "format"))
+    var output: OutputFormat = .table
+
+    func client() throws -> ControllerClient {
+        let environment = ProcessInfo.processInfo.environment
+        let url = self.controller ?? environment["PGHA_CONTROLLER"] ?? "http://127.0.0.1:8432"
+        let path = self.tokenFile ?? environment["PGHA_TOKEN_FILE"]
+        return ControllerClient(baseURL: url, token: try path.map { try BearerToken.read(path: $0) })
+    }
+
+    /// Prints the report as asked for.
+    func show(_ report: some Encodable, _ lines: [Line]) throws {
+        switch self.output {
+        case .table: Terminal.standardOutput.write(lines.rendered(colour: Terminal.standardOutput.hasColour))
+        case .json: Terminal.standardOutput.write(try JSONText.pretty(report) + "\n")
+        }
+    }
+}
+
+enum JSONText {
+    /// For people and snapshots: keys in order.
+    static func pretty(_ value: some Encodable) throws -> String {
+        try self.encode(value, [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+    }
+
+    /// One line.
+    static func line(_ value: some Encodable) throws -> String {
+        try self.encode(value, [.sortedKeys, .withoutEscapingSlashes])
+    }
+
+    private static func encode(_ value: some Encodable, _ format: JSONEncoder.OutputFormatting) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = format
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+}
+
+/// A node's name on the command line.
+extension NodeName: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+}

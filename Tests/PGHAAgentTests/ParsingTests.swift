@@ -1,0 +1,118 @@
+import PGHAClient
+import PGHACore
+import Testing
+
+@testable import PGHAAgent
+
+@Suite struct ParsingTests {
+    @Test func autoConfKeepsWhatItDoesNotChange() {
+        var settings = AutoConf("# comment\nwork_mem = '4MB'\nsearch_path = 'it''s, \\\\x'\nwork_mem = '8MB'\n")
+        #expect(settings["work_mem"] == "8MB")
+        #expect(settings["search_path"] == "it's, \\x")
+        settings["primary_conninfo"] = "host='a b' passfile=\\x"
+        #expect(AutoConf(settings.text) == settings)
+        #expect(AutoConf(settings.text)["primary_conninfo"] == "host='a b' passfile=\\x")
+        settings["work_mem"] = nil
+        #expect(!settings.text.contains("work_mem"))
+        #expect(AutoConf.quoted("a\nport = 1") == "'a port = 1'")
+    }
+
+    @Test func theEndOfWALIsReadFromWhatWALDumpSays() {
+        let segment: UInt64 = 16 << 20
+        let length =
+            "pg_waldump: error: error in WAL record at 0/1500060: invalid record length at 0/1500098: wanted 24, got 0"
+        #expect(WALEnd.read(status: 1, standardError: length) == .end(LSN(0x150_0098)))
+        // A reader's position after a page header is the page's beginning.
+        let page = "pg_waldump: error: error in WAL record at 0/1501FC8: invalid record length at 0/1502018: wanted 24"
+        #expect(WALEnd.read(status: 1, standardError: page) == .end(LSN(0x150_2000)))
+        let crc =
+            "pg_waldump: error: error in WAL record at 0/1500060: incorrect resource manager data checksum in record at 0/1500098"
+        #expect(WALEnd.read(status: 1, standardError: crc) == .lastRecord(LSN(0x150_0060)))
+        #expect(WALEnd.read(status: 0, standardError: "") == .reachedLimit)
+        #expect(
+            WALEnd.read(status: 1, standardError: "pg_waldump: error: could not find a valid record after 0/3000000")
+                == .nothing)
+        #expect(WALEnd.read(status: 1, standardError: "something else") == .notUnderstood)
+        let line = "rmgr: Heap  len (rec/tot):     54/   154, tx:  733, lsn: 0/01500060, prev 0/01500028, desc: INSERT"
+        #expect(WALEnd.recordStart(line: line) == LSN(0x150_0060))
+        #expect(WALEnd.recordEnd(start: LSN(0x150_0060), line: line, segmentSize: segment) == LSN(0x150_0100))
+        // Across a page: 24 bytes of header; across a segment: 40.
+        #expect(WALEnd.advance(LSN(0x150_1FF0), by: 32, segmentSize: segment) == LSN(0x150_2028))
+        #expect(WALEnd.advance(LSN(0x1FF_FFF0), by: 32, segmentSize: segment) == LSN(0x200_0038))
+        #expect(WALEnd.advance(LSN(0x150_1FF0), by: 16, segmentSize: segment) == LSN(0x150_2000))
+    }
+
+    @Test func segmentNamesGoBothWays() throws {
+        let segment = try #require(WALSegmentName("000000020000001600000074", segmentSize: 16 << 20))
+        #expect(segment.timeline == TimelineID(2) && segment.start == LSN("16/74000000"))
+        #expect(segment.fileName(segmentSize: 16 << 20) == "000000020000001600000074")
+        #expect(WALSegmentName("00000002.history", segmentSize: 16 << 20) == nil)
+        #expect(WALSegmentName.historyFileName(TimelineID(26)) == "0000001A.history")
+    }
+
+    @Test func heartbeatsAreCountedApart() {
+        var scan = DivergedScan()
+        for line in [
+            "rmgr: Heap len (rec/tot): 72/72, tx: 10, lsn: 0/01, prev 0/00, desc: HOT_UPDATE off 1, blkref #0: rel 1663/5/99 blk 0",
+            "rmgr: Transaction len (rec/tot): 34/34, tx: 10, lsn: 0/02, prev 0/01, desc: COMMIT 2026-11-21",
+            "rmgr: Heap len (rec/tot): 54/154, tx: 11, lsn: 0/03, prev 0/02, desc: INSERT off 1, blkref #0: rel 1663/5/7, blk 0",
+            "rmgr: Transaction len (rec/tot): 34/34, tx: 11, lsn: 0/04, prev 0/03, desc: COMMIT 2026-11-21",
+            "rmgr: Transaction len (rec/tot): 34/34, tx: 12, lsn: 0/05, prev 0/04, desc: ABORT 2026-11-21",
+        ] { scan.add(line) }
+        let counts = scan.counts { $0 == "1663/5/99" ? "postgres.pgha.heartbeat" : $0 }
+        #expect(counts == (heartbeats: 1, others: 1))
+        #expect(scan.relations == ["1663/5/99", "1663/5/7"])
+    }
+
+    @Test func managedBlocksAreReplacedAndNeverPiledUp() throws {
+        let files = ManagedFiles(
+            node: try #require(NodeName("n1")),
+            setup: ServerSetup(
+                port: 5432, settings: ["work_mem": "5MB", "max_wal_senders": "20"], trustedNetworks: ["10.0.0.0/8"],
+                access: [
+                    HBARule(type: "host", database: "all", user: "app", address: "samenet", method: "scram-sha-256")
+                ]),
+            socketDirectory: "/run/x", systemUser: "alice")
+        let once = files.accessRules("local all all peer\n")
+        #expect(files.accessRules(once) == once)
+        #expect(once.hasPrefix("# pgha begin\nlocal all postgres peer map=pgha\n"))
+        #expect(
+            once.contains("host all app samenet scram-sha-256\n") && once.hasSuffix("# pgha end\nlocal all all peer\n"))
+        let main = files.mainConfiguration("port = 1\n")
+        #expect(files.mainConfiguration(main) == main && main.hasSuffix("include = 'pgha.conf'\n# pgha end\n"))
+        #expect(files.configuration.contains("max_wal_senders = '20'\n"))
+        #expect(!files.configuration.contains("max_wal_senders = '10'"))
+        #expect(files.identities("").contains("pgha \"alice\" postgres"))
+        #expect(files.problem == nil)
+    }
+
+    @Test(arguments: ["port", "synchronous_standby_names", "pgha.term", "fsync", "a b", "x\ny", ""])
+    func settingsThatWouldBreakTheProceduresAreRefused(name: String) throws {
+        let files = ManagedFiles(
+            node: try #require(NodeName("n1")), setup: ServerSetup(port: 5432, settings: [name: "1"]),
+            socketDirectory: "/run/x", systemUser: "alice")
+        #expect(files.problem != nil)
+    }
+
+    @Test func tokensCompareWhole() {
+        #expect(TokenMiddleware<AgentRoutes.Context>.bears("Bearer abc", "abc"))
+        #expect(!TokenMiddleware<AgentRoutes.Context>.bears("Bearer abcd", "abc"))
+        #expect(!TokenMiddleware<AgentRoutes.Context>.bears("Bearer ab", "abc"))
+        #expect(!TokenMiddleware<AgentRoutes.Context>.bears(nil, "abc"))
+        #expect(!TokenMiddleware<AgentRoutes.Context>.bears("bearer abc", "abc"))
+    }
+
+    @Test func lagLimitsAreReadInPostgreSQLsUnits() {
+        #expect(HealthRoutes.bytes("16MB") == 16 << 20)
+        #expect(HealthRoutes.bytes("64kB") == 64 << 10)
+        #expect(HealthRoutes.bytes("1024") == 1024)
+        #expect(HealthRoutes.bytes("12 parsecs") == nil)
+        #expect(HealthRoutes.bytes("99999999999TB") == nil)
+    }
+
+    @Test func secretsAreNeverPrinted() {
+        let secret = WireSecret("hunter2")
+        #expect("\(secret)" == "***" && String(reflecting: secret) == "***")
+        #expect(Passfile.content(user: "u", password: "a:b\\c") == "*:*:*:u:a\\:b\\\\c\n")
+    }
+}
