@@ -17,6 +17,8 @@ let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
@@ -60,7 +62,9 @@ let package = Package(
         .target(
             name: "PGHAConfiguration", dependencies: ["PGHACore", configuration, yams], swiftSettings: strict),
         .target(name: "PGHAObservability", dependencies: ["PGHACore", log], swiftSettings: strict),
-        .target(name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore], swiftSettings: strict),
+        .target(
+            name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore, nioPosix, nioHTTP1],
+            swiftSettings: strict),
 
         // The services. They never import each other.
         .target(
@@ -89,13 +93,14 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
         .testTarget(
-            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHATesting"],
+            name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAPostgresTests", dependencies: ["PGHAPostgres", "PGHACore", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting"], swiftSettings: strict),
+            name: "PGHAStoreTests", dependencies: ["PGHAStore", "PGHACore", "PGHATesting", grdb],
+            swiftSettings: strict),
         .testTarget(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),

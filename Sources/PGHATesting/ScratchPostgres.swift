@@ -151,7 +151,7 @@ package final class ScratchPostgres: Sendable {
         // The shell stays the postmaster's parent. `read` returns when the test process closes the pipe or dies.
         // A watcher in the background reads /dev/null as its standard input, hence descriptor 3.
         let script = """
-            cd /
+            cd /; exec 2>/dev/null
             "$0" -D "$1" >>"$2" 2>&1 </dev/null 3<&- & server=$!
             (
                 read -r _ <&3

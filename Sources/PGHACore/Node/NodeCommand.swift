@@ -28,9 +28,8 @@ package enum NodeCommand: Hashable, Sendable {
     case fence(Pledge, clean: Bool)
     /// Start the server as the leader of the recorded rule, in place and without promotion; answers `.reclaimed`.
     case startLeader(Pledge)
-    /// Become a standby of `leader`: follow, rewind (saving WAL first) or clone; start; answers `.done` when the
-    /// server runs as a standby.
-    case rejoin(Pledge, leader: NodeName, name: ReplicationName, discard: Bool)
+    /// Become a standby of `leader` and start; answers `.done` when the server runs as a standby.
+    case rejoin(Pledge, leader: NodeName, name: ReplicationName, mode: RejoinMode)
     /// initdb, settings, start as the cluster's first server with the fence, roles, `sql/`; answers `.initialized`.
     case initialize(Pledge)
 
@@ -52,6 +51,16 @@ package enum NodeCommand: Hashable, Sendable {
         case .initialize: "initialize"
         }
     }
+}
+
+/// What a rejoining server may do to its data.
+package enum RejoinMode: String, Hashable, Sendable, Codable {
+    /// Start and follow, nothing else: for a member whose acknowledgement still counts.
+    case startOnly
+    /// Rewind or clone if the history asks for it, after the WAL that only this server holds was saved.
+    case rebuild
+    /// As `rebuild`, but WAL that cannot be saved is given up: an operator said so.
+    case discard
 }
 
 /// How far a server's WAL reaches, and along which history.

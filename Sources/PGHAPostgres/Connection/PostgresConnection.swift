@@ -16,6 +16,8 @@ package actor PostgresConnection {
     private var waiting: [CheckedContinuation<Void, Never>] = []
     /// The wait under way, so that ``close()`` can end it.
     private var currentWait: UInt64?
+    /// The waits of ``waitUntilLost()``, ended when the socket goes away.
+    private var lossWaits: Set<UInt64> = []
 
     private init(_ parameters: ConnectionParameters) { self.parameters = parameters }
 
@@ -63,8 +65,18 @@ package actor PostgresConnection {
     }
 
     /// Runs several statements in one message and one implicit transaction; the rows of each that returns rows.
-    package func results(_ sql: String, timeout: Duration = .seconds(5)) async throws(PostgresError) -> [[Row]] {
-        try await self.run(timeout: timeout) { raw in PQsendQuery(raw, sql) }
+    package func results(
+        _ sql: String, timeout: Duration = .seconds(5), whenLate: WhenLate = .cancel
+    ) async throws(PostgresError) -> [[Row]] {
+        try await self.run(timeout: timeout, whenLate: whenLate) { raw in PQsendQuery(raw, sql) }
+    }
+
+    /// What becomes of a statement that was not answered in time.
+    package enum WhenLate: Sendable {
+        /// Cancelled on the server, for at most ``cancelPatience``; then the session is closed.
+        case cancel
+        /// The session is closed at once: for statements without effect, where the answer's time is the message.
+        case close
     }
 
     /// Ends the session; a statement under way fails with `.closed`. Returns at once.
@@ -74,7 +86,20 @@ package actor PostgresConnection {
         if !self.isBusy { self.finish() }
     }
 
+    /// Returns true when the server has closed the session or the network has reset it, false when this side has
+    /// closed it or the task was cancelled. Statements may run meanwhile.
+    package func waitUntilLost() async -> Bool {
+        guard let raw = self.raw, !self.isClosing else { return false }
+        let token = SocketPoller.shared.makeToken()
+        self.lossWaits.insert(token)
+        defer { self.lossWaits.remove(token) }
+        let readiness = await SocketPoller.shared.wait(
+            PQsocket(raw), for: .hangUp, until: .now + .seconds(86_400 * 365), token: token, cancellable: true)
+        return readiness == .ready
+    }
+
     private func finish() {
+        for token in self.lossWaits { SocketPoller.shared.interrupt(token) }
         if let raw = self.raw { PQfinish(raw) }
         self.raw = nil
     }
@@ -145,7 +170,7 @@ extension PostgresConnection {
 
 extension PostgresConnection {
     private func run(
-        timeout: Duration, _ send: (OpaquePointer) -> Int32
+        timeout: Duration, whenLate: WhenLate = .cancel, _ send: (OpaquePointer) -> Int32
     ) async throws(PostgresError) -> [[Row]] {
         await self.enter()
         defer { self.leave() }
@@ -157,8 +182,11 @@ extension PostgresConnection {
             return try await self.collect(raw, until: ContinuousClock.now + timeout, cancellable: true)
         } catch {
             switch error.kind {
-            case .timedOut: await self.abandonStatement(raw)
-            case .cancelled: await self.abandonStatement(raw)
+            case .timedOut, .cancelled:
+                switch whenLate {
+                case .cancel: await self.abandonStatement(raw)
+                case .close: self.isClosing = true
+                }
             case .reset, .closed: self.isClosing = true
             default: break
             }

@@ -9,7 +9,11 @@ internal import Synchronization
 final class SocketPoller: Sendable {
     static let shared = SocketPoller()
 
-    enum Interest: Sendable { case readable, writable, either }
+    enum Interest: Sendable {
+        case readable, writable, either
+        /// The peer has closed; data that arrives does not count.
+        case hangUp
+    }
     enum Readiness: Sendable { case ready, timedOut, cancelled }
 
     private struct Wait {
@@ -133,6 +137,8 @@ extension SocketPoller.Interest {
         case .readable: Int16(POLLIN)
         case .writable: Int16(POLLOUT)
         case .either: Int16(POLLIN) | Int16(POLLOUT)
+        // POLLRDHUP, which Glibc's module hides; POLLHUP and POLLERR are always reported. Source: poll(2).
+        case .hangUp: 0x2000
         }
     }
 }

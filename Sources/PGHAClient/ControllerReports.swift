@@ -1,0 +1,154 @@
+package import PGHACore
+
+/// `GET /v1/failover/plan?target=NODE`: what `pgha failover --dry-run` shows. Nothing is changed by asking.
+package struct FailoverPlan: Hashable, Sendable, Codable {
+    package struct Candidate: Hashable, Sendable, Codable {
+        package var name: String
+        /// Why it would not win; nil for the one that would.
+        package var reason: String?
+        package var timeline: UInt32?
+        package var lsn: String?
+        /// Bytes of WAL that the furthest known server has and this one has not; nil when unknown.
+        package var behindBytes: UInt64?
+        package var priority: Int
+        package var sync: String
+
+        package init(
+            name: String, reason: String?, timeline: UInt32?, lsn: String?, behindBytes: UInt64?, priority: Int,
+            sync: String
+        ) {
+            self.name = name
+            self.reason = reason
+            self.timeline = timeline
+            self.lsn = lsn
+            self.behindBytes = behindBytes
+            self.priority = priority
+            self.sync = sync
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case name, reason, timeline, lsn, priority, sync
+            case behindBytes = "behind_bytes"
+        }
+    }
+
+    /// Who leads now.
+    package var leader: String?
+    /// The term that a failover would install.
+    package var term: UInt64
+    /// Nil when nobody could be promoted: see `obstacle`.
+    package var winner: String?
+    /// Why a failover would wait, without `--force`.
+    package var obstacle: String?
+    /// Bytes of WAL that acknowledged commits may hold and the winner may lack; 0 in `quorum`, nil when unknown.
+    package var bytesAtRisk: UInt64?
+    /// From the request to the first acknowledged commit; nil without a winner.
+    package var expectedMilliseconds: Int64?
+    /// Every node, the leader included.
+    package var candidates: [Candidate]
+
+    package init(
+        leader: String?, term: UInt64, winner: String?, obstacle: String?, bytesAtRisk: UInt64?,
+        expectedMilliseconds: Int64?, candidates: [Candidate]
+    ) {
+        self.leader = leader
+        self.term = term
+        self.winner = winner
+        self.obstacle = obstacle
+        self.bytesAtRisk = bytesAtRisk
+        self.expectedMilliseconds = expectedMilliseconds
+        self.candidates = candidates
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case leader, term, winner, obstacle, candidates
+        case bytesAtRisk = "bytes_at_risk"
+        case expectedMilliseconds = "expected_ms"
+    }
+}
+
+/// `GET /v1/history?limit=N`: the newest first.
+package struct HistoryReport: Hashable, Sendable, Codable {
+    package struct Entry: Hashable, Sendable, Codable {
+        /// Microseconds since 1970-01-01T00:00:00Z.
+        package var unixMicroseconds: Int64
+        /// See ``HistoryEntry/kind``.
+        package var kind: String
+        package var term: UInt64
+        package var leader: String?
+        package var detail: String
+        package var milliseconds: Int64?
+
+        package init(_ entry: HistoryEntry) {
+            self.unixMicroseconds = entry.unixMicroseconds
+            self.kind = entry.kind
+            self.term = entry.term.number
+            self.leader = entry.leader?.text
+            self.detail = entry.detail
+            self.milliseconds = entry.milliseconds
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case kind, term, leader, detail
+            case unixMicroseconds = "unix_us"
+            case milliseconds = "duration_ms"
+        }
+    }
+
+    package var entries: [Entry]
+
+    package init(_ entries: [HistoryEntry]) { self.entries = entries.map(Entry.init) }
+}
+
+/// `GET /v1/nodes`.
+package struct NodesReport: Hashable, Sendable, Codable {
+    package var nodes: [NodeDocument]
+
+    package init(_ nodes: [NodeSpec]) { self.nodes = nodes.map(NodeDocument.init) }
+}
+
+/// `GET /v1/topology`, and each line of `GET /v1/topology?watch=1`: where poolers send clients.
+package struct TopologyReport: Hashable, Sendable, Codable {
+    package struct Server: Hashable, Sendable, Codable {
+        package var name: String
+        package var host: String
+        package var port: Int
+        package var timeline: UInt32?
+        package var lsn: String?
+        package var lagBytes: UInt64?
+        package var noread: Bool
+
+        package init(_ node: ClusterStatus.Node) {
+            self.name = node.spec.name.text
+            self.host = node.spec.host
+            self.port = node.spec.port
+            self.timeline = node.timeline?.number
+            self.lsn = node.position?.description
+            self.lagBytes = node.lagBytes
+            self.noread = node.spec.noread
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case name, host, port, timeline, lsn, noread
+            case lagBytes = "lag_bytes"
+        }
+    }
+
+    package var term: UInt64
+    /// `term.version`; nil before the first rule.
+    package var rule: String?
+    /// Nil before the first rule.
+    package var leader: Server?
+    /// The standbys that stream.
+    package var standbys: [Server]
+    /// New transactions are held: a change of leader is under way.
+    package var hold: Bool
+
+    package init(_ status: ClusterStatus, hold: Bool) {
+        self.term = status.term.number
+        self.rule = status.rule?.number.description
+        self.leader = status.nodes.first { $0.spec.name == status.leader }.map(Server.init)
+        self.standbys = status.nodes.filter { $0.role == .standby && $0.state == "streaming" }.map(Server.init)
+        self.hold = hold
+    }
+}

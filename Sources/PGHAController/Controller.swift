@@ -1,0 +1,225 @@
+package import Logging
+package import PGHACore
+package import PGHAStore
+
+/// The shell around ``Coordinator``: feeds it evidence and answers, does what its effects say, in their order.
+///
+/// All decisions run on this actor, one event at a time; everything slow runs in child tasks of ``run()`` and comes
+/// back as an event.
+package actor Controller {
+    /// Least time between two probes that suspicion asks for.
+    static let urgentProbe = Duration.milliseconds(15)
+    /// Kill to first acknowledged commit on the new primary, three servers on two quiet cores: the median of the bench.
+    static let measuredFailover: Int64 = 150
+    /// How long suspicion hurries before the ordinary interval is enough.
+    static let urgentFor = Duration.seconds(2)
+    /// Wait before a store that could not be reached is asked again.
+    static let storeRetry = Duration.milliseconds(200)
+
+    let store: any ClusterStore
+    /// For people: `sqlite`, `etcd`.
+    let storeKind: String
+    let makeNode: NodeAccessFactory
+    let logger: Logger
+    private let clock = ContinuousClock()
+    private let origin: ContinuousClock.Instant
+    private let jobs: AsyncStream<@Sendable () async -> Void>
+    private let enqueue: AsyncStream<@Sendable () async -> Void>.Continuation
+
+    var coordinator: Coordinator
+    private var revision: Int64?
+    var nodes: [NodeName: NodeRecord] = [:]
+    private var wakeAt: Moment?
+    private var isRunning = false
+    var suspicionBegan: Moment?
+    var urgentProbeIsDue = false
+    /// Bumped with every change that watchers of the topology and the status wait for.
+    private(set) var changes: UInt64 = 0
+    private var waiters: [CheckedContinuation<Void, Never>] = []
+
+    /// What the controller keeps for one node.
+    struct NodeRecord {
+        var spec: NodeSpec
+        var access: any NodeAccess
+        var isProbing = false
+        var probedAt: Moment?
+        var latency: Duration?
+    }
+
+    package init(
+        store: any ClusterStore, storeKind: String, seed: UInt64, logger: Logger,
+        makeNode: @escaping NodeAccessFactory
+    ) {
+        self.store = store
+        self.storeKind = storeKind
+        self.makeNode = makeNode
+        self.logger = logger
+        self.origin = self.clock.now
+        self.coordinator = Coordinator(seed: seed, at: .origin)
+        (self.jobs, self.enqueue) = AsyncStream.makeStream()
+    }
+
+    package var now: Moment { Moment(self.clock.now - self.origin) }
+
+    /// Leads until the task is cancelled. Throws when the store cannot be opened or read at the start.
+    package func run() async throws {
+        let stored = try await self.store.load()
+        self.revision = stored?.revision
+        self.isRunning = true
+        self.deliver(.loaded(stored?.state))
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.tickForever() }
+                group.addTask { await self.keepSlotsForever() }
+                for await job in self.jobs { group.addTask(operation: job) }
+                group.cancelAll()
+            }
+        } onCancel: {
+            self.enqueue.finish()
+        }
+        self.isRunning = false
+        for record in self.nodes.values { await record.access.close() }
+    }
+
+    func start(_ job: @escaping @Sendable () async -> Void) { self.enqueue.yield(job) }
+
+    // MARK: - Events and effects
+
+    func deliver(_ event: Coordinator.Event) {
+        let now = self.now
+        self.perform(self.coordinator.handle(event, at: now))
+    }
+
+    /// Carries out an operator's request, or says why not.
+    package func request(_ request: OperatorRequest) throws(RequestRefusal) {
+        self.perform(try self.coordinator.request(request, at: self.now).get())
+    }
+
+    func perform(_ effects: Effects) {
+        for note in effects.notes { self.logger.notice("decision", metadata: ["note": "\(note)"]) }
+        self.reconcileNodes()
+        if let persist = effects.persist { self.write(persist) }
+        for order in effects.send { self.send(order) }
+        if let moment = effects.wakeAt { self.wake(at: moment) }
+        self.changes &+= 1
+        let waiters = self.waiters
+        self.waiters = []
+        for waiter in waiters { waiter.resume() }
+        self.probeIfSuspicious()
+    }
+
+    /// Returns after the next event.
+    func nextChange() async { await withCheckedContinuation { self.waiters.append($0) } }
+
+    private func send(_ order: Effects.Order) {
+        guard let record = self.nodes[order.node] else {
+            let outcome = NodeOutcome.failed(.unreachable("no such node"))
+            self.start { await self.deliver(.answered(order.node, order.command, outcome)) }
+            return
+        }
+        let upstreams = self.nodes.mapValues(\.spec)
+        let began = self.now
+        self.start {
+            let outcome = await record.access.execute(order.command, upstreams: upstreams)
+            await self.finished(order, outcome, began: began)
+        }
+    }
+
+    private func finished(_ order: Effects.Order, _ outcome: NodeOutcome, began: Moment) {
+        let milliseconds = Double((self.now - began).components.attoseconds) / 1e15
+            + Double((self.now - began).components.seconds) * 1000
+        var metadata: Logger.Metadata = [
+            "node": "\(order.node)", "command": "\(order.command.label)", "milliseconds": "\(milliseconds)",
+        ]
+        if case .failed(let failure) = outcome {
+            metadata["failure"] = "\(failure)"
+            self.logger.info("order failed", metadata: metadata)
+        } else if case .readSenders = order.command {
+            self.logger.trace("order done", metadata: metadata)
+        } else {
+            self.logger.debug("order done", metadata: metadata)
+        }
+        self.deliver(.answered(order.node, order.command, outcome))
+    }
+
+    // MARK: - The store
+
+    private func write(_ persist: Effects.Persist) {
+        let expected = self.revision
+        let entries = self.historyEntries(persist)
+        self.start { await self.attemptWrite(persist, entries, expecting: expected) }
+    }
+
+    private func attemptWrite(
+        _ persist: Effects.Persist, _ entries: [HistoryEntry], expecting expected: Int64?
+    ) async {
+        while !Task.isCancelled {
+            do {
+                self.revision = try await self.store.compareAndSet(
+                    persist.state, expecting: expected, history: entries)
+                self.deliver(.stored)
+                return
+            } catch .unavailable(let reason) {
+                self.logger.warning("store unavailable", metadata: ["reason": "\(reason)"])
+                try? await Task.sleep(for: Self.storeRetry)
+            } catch {
+                self.logger.warning("store write refused or unknown", metadata: ["error": "\(error)"])
+                await self.readBack(persist)
+                return
+            }
+        }
+    }
+
+    /// A conflict or an unknown outcome is settled by reading, never assumed.
+    private func readBack(_ persist: Effects.Persist) async {
+        while !Task.isCancelled {
+            do {
+                let stored = try await self.store.load()
+                self.revision = stored?.revision
+                self.deliver(stored?.state == persist.state ? .stored : .loaded(stored?.state))
+                return
+            } catch {
+                self.logger.warning("store cannot be read", metadata: ["error": "\(error)"])
+                try? await Task.sleep(for: Self.storeRetry)
+            }
+        }
+    }
+
+    private func historyEntries(_ persist: Effects.Persist) -> [HistoryEntry] {
+        guard let entry = persist.entry else { return [] }
+        return [
+            HistoryEntry(
+                unixMicroseconds: wallClockMicroseconds(), kind: entry.kind,
+                term: persist.state.rule?.number.term ?? persist.state.term, leader: persist.state.rule?.leader,
+                detail: entry.detail, milliseconds: entry.took?.milliseconds)
+        ]
+    }
+
+    // MARK: - Time
+
+    private func tickForever() async {
+        while !Task.isCancelled {
+            self.probeAll()
+            self.deliver(.tick)
+            let interval = self.coordinator.state?.spec.timings.probeInterval ?? .milliseconds(250)
+            try? await Task.sleep(for: interval, tolerance: .milliseconds(5))
+        }
+    }
+
+    private func wake(at moment: Moment) {
+        if let wakeAt = self.wakeAt, wakeAt <= moment, wakeAt > self.now { return }
+        self.wakeAt = moment
+        let delay = max(moment - self.now, .zero)
+        self.start {
+            try? await Task.sleep(for: delay, tolerance: .zero)
+            await self.woke(at: moment)
+        }
+    }
+
+    private func woke(at moment: Moment) {
+        // A later wake-up was replaced by an earlier one, or an earlier one has already ticked.
+        guard self.wakeAt == moment else { return }
+        self.wakeAt = nil
+        self.deliver(.tick)
+    }
+}

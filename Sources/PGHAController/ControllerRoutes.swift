@@ -1,0 +1,198 @@
+import Foundation
+package import Hummingbird
+import NIOCore
+package import PGHAClient
+import PGHACore
+
+/// The controller's HTTP interface (DESIGN section 9). Reading needs no token except where it shows settings; all
+/// that changes state does.
+package struct ControllerRoutes: Sendable {
+    private let controller: Controller
+    private let token: WireSecret
+    private let metrics: @Sendable () async -> String
+
+    package init(
+        controller: Controller, token: WireSecret, metrics: @escaping @Sendable () async -> String
+    ) {
+        self.controller = controller
+        self.token = token
+        self.metrics = metrics
+    }
+
+    package func router() -> Router<BasicRequestContext> {
+        let router = Router()
+        router.add(middleware: RefusalMiddleware())
+        self.addHealth(to: router)
+        self.addReading(to: router)
+        self.addChanges(to: router.group().add(middleware: TokenMiddleware(token: self.token)))
+        return router
+    }
+
+    // MARK: - Reading
+
+    private func addHealth(to router: Router<BasicRequestContext>) {
+        router.get("/liveness") { _, _ in HTTPResponse.Status.ok }
+        router.get("/readiness") { _, _ in HTTPResponse.Status.ok }
+        router.get("/metrics") { [metrics] _, _ in
+            Response(
+                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                body: .init(byteBuffer: ByteBuffer(string: await metrics())))
+        }
+        router.get("/nodes/:name/:path") { [controller] request, context in
+            let name = try context.parameters.require("name"), path = try context.parameters.require("path")
+            let status = await controller.status()
+            guard let node = status.nodes.first(where: { $0.spec.name.text == name }) else {
+                throw HTTPError(.notFound)
+            }
+            let lag = request.uri.queryParameters.get("lag")
+            guard let healthy = NodeHealth.answers(path, node: node, lag: lag) else { throw HTTPError(.notFound) }
+            return healthy ? HTTPResponse.Status.ok : .serviceUnavailable
+        }
+    }
+
+    private func addReading(to router: Router<BasicRequestContext>) {
+        let controller = self.controller
+        router.get("/v1/status") { _, _ in try json(await controller.statusReport()) }
+        router.get("/v1/history") { request, _ in
+            let limit = request.uri.queryParameters.get("limit", as: Int.self) ?? 50
+            return try json(try await controller.historyReport(limit: min(max(limit, 1), 10_000)))
+        }
+        router.get("/v1/topology") { request, _ in
+            guard request.uri.queryParameters.get("watch") == "1" else { return try json(await controller.topology()) }
+            return Response(
+                status: .ok, headers: [.contentType: "application/x-ndjson"], body: Self.topologyStream(controller))
+        }
+        router.get("/v1/failover/plan") { request, _ in
+            let target = try request.uri.queryParameters.get("target").map { try nodeName($0) }
+            return try json(try await controller.plan(target: target))
+        }
+        router.get("/v1/nodes") { _, _ in try json(NodesReport(try await controller.currentSpec().nodes)) }
+        router.get("/v1/config") { _, _ in try json(try await controller.configReport()) }
+    }
+
+    /// A line at once, then one with every change. An unchanged topology is repeated each second, so that a dead
+    /// stream is noticed.
+    private static func topologyStream(_ controller: Controller) -> ResponseBody {
+        ResponseBody { writer in
+            var last: TopologyReport?
+            var lastAt = ContinuousClock.now
+            while !Task.isCancelled {
+                let topology = await controller.topology()
+                if topology != last || ContinuousClock.now - lastAt >= .seconds(1) {
+                    var line = try JSONEncoder.sorted.encode(topology)
+                    line.append(0x0A)
+                    try await writer.write(ByteBuffer(bytes: line))
+                    last = topology
+                    lastAt = .now
+                }
+                await controller.nextChange()
+            }
+            try await writer.finish(nil)
+        }
+    }
+
+    // MARK: - Changes
+
+    private func addChanges(to group: RouterGroup<BasicRequestContext>) {
+        let controller = self.controller
+        group.post("/v1/init") { request, context in
+            let body = try await decode(InitRequest.self, request, context)
+            let spec = try body.spec.spec()
+            return try json(try await controller.accept(.initialize(spec), "making \(spec.name)"), status: .accepted)
+        }
+        group.post("/v1/failover") { request, context in
+            let body = try await decode(FailoverCommand.self, request, context)
+            guard !body.force || body.acceptDataLoss else {
+                throw ControllerRefusal.invalid(
+                    "--force may lose acknowledged commits",
+                    hint: "Add --accept-data-loss if that is meant; 'pgha failover --dry-run' says what is at risk.")
+            }
+            let target = try body.target.map { try nodeName($0) }
+            return try json(
+                try await controller.accept(.failover(target: target, force: body.force), "failover begins"),
+                status: .accepted)
+        }
+        group.post("/v1/switchover") { request, context in
+            let target = try await decode(SwitchoverCommand.self, request, context).target.map { try nodeName($0) }
+            return try json(
+                try await controller.accept(.switchover(target: target), "switchover begins"), status: .accepted)
+        }
+        group.post("/v1/pause") { _, _ in try json(try await controller.accept(.pause(true), "paused")) }
+        group.post("/v1/resume") { _, _ in try json(try await controller.accept(.pause(false), "resumed")) }
+        group.post("/v1/rejoin") { request, context in
+            let body = try await decode(RejoinCommand.self, request, context)
+            let node = try nodeName(body.node)
+            return try json(
+                try await controller.accept(.rejoin(node, discard: body.discard), "\(node) will be rebuilt"),
+                status: .accepted)
+        }
+        group.post("/v1/restart") { request, context in
+            let node = try await decode(RestartCommand.self, request, context).node.map { try nodeName($0) }
+            return try json(try await controller.restart(node), status: .accepted)
+        }
+        self.addNodeChanges(to: group)
+    }
+
+    private func addNodeChanges(to group: RouterGroup<BasicRequestContext>) {
+        let controller = self.controller
+        group.post("/v1/nodes") { request, context in
+            let node = try await decode(NodeDocument.self, request, context).spec()
+            return try json(try await controller.accept(.addNode(node), "\(node.name) added"), status: .accepted)
+        }
+        group.delete("/v1/nodes/:name") { _, context in
+            let node = try nodeName(try context.parameters.require("name"))
+            return try json(try await controller.accept(.removeNode(node), "\(node) is being removed"))
+        }
+        group.patch("/v1/nodes/:name") { request, context in
+            let name = try nodeName(try context.parameters.require("name"))
+            let patch = try await decode(NodePatch.self, request, context)
+            guard let node = try await controller.currentSpec()[name] else {
+                throw ControllerRefusal(
+                    code: "unknown_node", message: "there is no node '\(name)'", hint: "See 'pgha node list'.")
+            }
+            return try json(try await controller.accept(.setNode(patch.applied(to: node)), "\(name) changed"))
+        }
+        group.patch("/v1/config") { request, context in
+            try json(try await controller.patchConfig(try await decode(ConfigPatch.self, request, context)))
+        }
+    }
+}
+
+/// Patroni's health paths for one node as the controller sees it.
+enum NodeHealth {
+    /// Nil for an unknown path. `lag` as in `16MB`: a replica further behind is not healthy.
+    static func answers(_ path: String, node: ClusterStatus.Node, lag: String?) -> Bool? {
+        let leads = node.state == "leading", streams = node.state == "streaming"
+        switch path {
+        case "primary", "read-write", "master", "leader": return leads
+        case "replica":
+            guard streams, !node.spec.noread else { return false }
+            guard let limit = lag.flatMap(bytes) else { return lag == nil }
+            return node.lagBytes.map { $0 <= limit } ?? false
+        case "read-only": return leads || (streams && !node.spec.noread)
+        case "health", "liveness": return node.role == .primary || node.role == .standby
+        case "readiness": return leads || streams
+        default: return nil
+        }
+    }
+
+    private static func bytes(_ text: String) -> UInt64? {
+        let digits = text.prefix { $0.isNumber }
+        guard let number = UInt64(digits) else { return nil }
+        switch text.dropFirst(digits.count).lowercased() {
+        case "", "b": return number
+        case "kb", "k", "kib": return number << 10
+        case "mb", "m", "mib": return number << 20
+        case "gb", "g", "gib": return number << 30
+        default: return nil
+        }
+    }
+}
+
+func nodeName(_ text: String) throws(ControllerRefusal) -> NodeName {
+    guard let name = NodeName(text) else {
+        throw .invalid(
+            "'\(text)' is not a node name", hint: "Use lower-case letters, digits and '_', a letter first.")
+    }
+    return name
+}

@@ -1,0 +1,50 @@
+package import AsyncHTTPClient
+package import Logging
+import PGHACore
+package import PGHAStore
+import ServiceLifecycle
+import Synchronization
+
+/// Runs the controller until the group shuts down. Servers are left as they are.
+package struct ControllerService: Service {
+    private let controller: Controller
+
+    package init(controller: Controller) { self.controller = controller }
+
+    package func run() async throws {
+        try await cancelWhenGracefulShutdown { try await self.controller.run() }
+    }
+}
+
+extension Controller {
+    /// A controller of real nodes.
+    package static func live(
+        store: any ClusterStore, storeKind: String, credentials: NodeCredentials, httpClient: HTTPClient, logger: Logger
+    ) -> Controller {
+        let settings = SettingsBox()
+        let controller = Controller(
+            store: store, storeKind: storeKind, seed: UInt64.random(in: .min ... .max), logger: logger,
+            makeNode: { spec, identifier in
+                LiveNode(
+                    spec: spec, systemIdentifier: identifier, credentials: credentials, httpClient: httpClient,
+                    settings: { await settings.current() })
+            })
+        settings.attach(controller)
+        return controller
+    }
+
+    /// The spec's PostgreSQL settings.
+    func postgresSettings() -> [String: String] { self.specInForce?.postgres ?? [:] }
+}
+
+/// Ties the nodes, which the controller makes, back to the controller that knows the spec.
+private final class SettingsBox: Sendable {
+    private let controller = Mutex<Controller?>(nil)
+
+    func attach(_ controller: Controller) { self.controller.withLock { $0 = controller } }
+
+    func current() async -> [String: String] {
+        guard let controller = self.controller.withLock({ $0 }) else { return [:] }
+        return await controller.postgresSettings()
+    }
+}

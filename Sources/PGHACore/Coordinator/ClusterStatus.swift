@@ -1,0 +1,178 @@
+/// What `pgha status` shows: derived from evidence, never from hope. Unknown is shown as unknown.
+package struct ClusterStatus: Hashable, Sendable {
+    package struct Node: Hashable, Sendable {
+        package enum Role: String, Hashable, Sendable { case primary, standby, down, unknown }
+        package enum Sync: String, Hashable, Sendable { case leader, quorum, observer }
+
+        package var spec: NodeSpec
+        package var role: Role
+        /// `leading`, `streaming`, `catching up`, `detached`, `forked`, `starting`, `stopped`, `unreachable`, …
+        package var state: String
+        package var timeline: TimelineID?
+        package var position: LSN?
+        /// Bytes of WAL that the leader has flushed and this node has not; nil when either is unknown.
+        package var lagBytes: UInt64?
+        package var lagSeconds: Double?
+        package var sync: Sync
+        package var postmasterPID: Int32?
+        package var agentPID: Int32?
+        /// Age of the newest evidence; nil when there is none.
+        package var evidenceAge: Duration?
+        package var problems: [String]
+    }
+
+    package var cluster: String?
+    package var term: Term
+    package var leader: NodeName?
+    package var rule: Rule?
+    /// `steady`, `bootstrap`, `sealing`, `promoting`, `changing_rule`, `preparing`, `halted`, `none`.
+    package var phase: String
+    package var durability: Durability?
+    /// Copies under the current rule.
+    package var effectiveCopies: Int?
+    /// One more loss would strand the cluster; nil when not.
+    package var atRiskReason: String?
+    /// The judgement of the leader: `healthy`, `suspect: …`, `inconclusive: …`, `replace: …`.
+    package var verdict: String
+    /// What a procedure, or a failover that seems due, waits for.
+    package var waitingFor: String?
+    package var paused: Bool
+    package var nodes: [Node]
+}
+
+extension Coordinator {
+    package func status(at now: Moment) -> ClusterStatus {
+        let state = self.state
+        let rule = state?.rule
+        return ClusterStatus(
+            cluster: state?.spec.name, term: rule?.number.term ?? .zero, leader: rule?.leader, rule: rule,
+            phase: self.phaseName, durability: state?.spec.durability, effectiveCopies: rule?.copies,
+            atRiskReason: self.atRiskReason(at: now), verdict: self.verdictInWords,
+            waitingFor: self.halted ?? self.blockedReason ?? self.waitingReason, paused: state?.paused ?? false,
+            nodes: (self.specInForce?.nodes ?? []).map { self.nodeStatus($0, rule: rule, at: now) })
+    }
+
+    private var specInForce: ClusterSpec? {
+        if let spec = self.state?.spec { return spec }
+        if case .bootstrap(let machine) = self.activity { return machine.state.spec }
+        return nil
+    }
+
+    private var phaseName: String {
+        if self.halted != nil { return "halted" }
+        switch self.activity {
+        case .idle: return self.state?.rule == nil ? "none" : "steady"
+        case .bootstrap: return "bootstrap"
+        case .preparing: return "preparing"
+        case .failover(let machine): return machine.state.procedure?.phase ?? "promoting"
+        case .ruleChange: return "changing_rule"
+        }
+    }
+
+    private var blockedReason: String? {
+        switch self.activity {
+        case .failover(let machine): return machine.blockedReason
+        case .bootstrap(let machine):
+            let failures = machine.failures.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+            return failures.isEmpty ? nil : failures.joined(separator: "; ")
+        case .idle, .preparing, .ruleChange: return nil
+        }
+    }
+
+    private var verdictInWords: String {
+        switch self.verdict {
+        case .healthy: "healthy"
+        case .suspect(let why): "suspect: \(why)"
+        case .inconclusive(let why): "inconclusive: \(why)"
+        case .replace(let cause): "replace: \(cause.words)"
+        }
+    }
+
+    /// Whether losing the leader now would leave the cluster without a leader.
+    package func atRiskReason(at now: Moment) -> String? {
+        guard let state = self.state, let rule = state.rule else { return nil }
+        if rule.copies == 1, state.spec.nodes.count > 1 {
+            return "commits have one copy: only \(rule.leader) can lead"
+        }
+        if state.openRules.count > 1 { return "a change of rule is not confirmed yet" }
+        let attached = rule.followers.filter { self.nodes[$0]?.attachedSince != nil }
+        if attached.count < rule.followersToDiscover {
+            return "\(attached.count) of \(rule.followers.count) standbys stream; "
+                + "\(rule.followersToDiscover) are needed to replace \(rule.leader)"
+        }
+        let candidates = attached.filter { state.spec[$0]?.nofailover != true }
+        return candidates.isEmpty ? "no standby may be promoted" : nil
+    }
+
+    private func nodeStatus(_ spec: NodeSpec, rule: Rule?, at now: Moment) -> ClusterStatus.Node {
+        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        let view = self.nodes[spec.name] ?? NodeView(at: now)
+        let seen = view.fresh(limit, at: now)
+        let facts = view.freshFacts(limit, at: now)
+        var node = ClusterStatus.Node(
+            spec: spec, role: .unknown, state: "unknown", timeline: seen?.timeline, position: seen?.position,
+            lagBytes: nil, lagSeconds: nil, sync: .observer, postmasterPID: nil, agentPID: facts?.agentPID,
+            evidenceAge: [view.observedAt, view.factsAt].compactMap { $0 }.max().map { now - $0 }, problems: [])
+        if case .running(let pid)? = facts?.postmaster { node.postmasterPID = pid }
+        if let rule, rule.cohort.contains(spec.name) { node.sync = rule.leader == spec.name ? .leader : .quorum }
+        self.describe(&node, view, seen: seen, facts: facts, rule: rule)
+        if let rule, spec.name != rule.leader, let seen, node.role == .standby,
+            let leader = self.nodes[rule.leader]?.fresh(limit, at: now), !leader.inRecovery
+        {
+            node.lagBytes = leader.position.bytesAhead(of: seen.position)
+            node.lagSeconds = node.lagBytes == 0 ? 0 : seen.replayDelay
+        }
+        return node
+    }
+
+    private func describe(
+        _ node: inout ClusterStatus.Node, _ view: NodeView, seen: ServerObservation?, facts: AgentFacts?, rule: Rule?
+    ) {
+        if let seen {
+            node.role = seen.inRecovery ? .standby : .primary
+            let leads = rule?.leader == node.spec.name
+            switch (leads, seen.inRecovery) {
+            case (true, false): node.state = "leading"
+            case (true, true): node.state = "demoted"
+            case (false, true): node.state = view.attachedSince != nil ? "streaming" : "detached"
+            case (false, false):
+                node.state = rule == nil ? "primary" : "forked"
+                let former = rule.map { self.isFormerLeader(seen, $0) } ?? false
+                if rule != nil {
+                    node.problems.append(
+                        former
+                            ? "was the leader of an earlier term"
+                            : "was promoted by hand: run 'pgha rejoin \(node.spec.name)' to rebuild it")
+                }
+            }
+            if seen.replayPaused { node.problems.append("replay is paused") }
+            if !seen.pendingRestart.isEmpty {
+                node.problems.append("waits for a restart: \(seen.pendingRestart.joined(separator: ", "))")
+            }
+            for slot in seen.slots where slot.walStatus == "lost" { node.problems.append("slot \(slot.name) is lost") }
+            if let expected = self.state?.systemIdentifier, expected != seen.systemIdentifier {
+                node.problems.append("belongs to another cluster (system identifier \(seen.systemIdentifier))")
+            }
+        } else if let facts {
+            switch facts.postmaster {
+            case .running: (node.role, node.state) = (.unknown, view.failure == .startingUp ? "starting" : "no answer")
+            case .stopped: (node.role, node.state) = (.down, "stopped")
+            case .absent: (node.role, node.state) = (.down, "no data")
+            }
+        } else {
+            switch view.failure {
+            case .refused: (node.role, node.state) = (.down, "refused")
+            case .startingUp: node.state = "starting"
+            case .aliveBut(let code, let message):
+                node.state = "alive"
+                node.problems.append("\(message) (\(code))")
+            case .undecodable(let what): node.problems.append(what)
+            case .reset, .timedOut, nil: node.state = "unreachable"
+            }
+        }
+        if let activity = facts?.activity { node.state = activity }
+        if let problem = facts?.problem { node.problems.append(problem) }
+        if let failure = view.lastFailure { node.problems.append("last attempt: \(failure)") }
+        if node.spec.agent != nil, facts == nil { node.problems.append("its agent does not answer") }
+    }
+}

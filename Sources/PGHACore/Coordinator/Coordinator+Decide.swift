@@ -1,0 +1,115 @@
+extension Coordinator {
+    /// Looks at everything known and begins what is due. Called after every event.
+    mutating func decide(at now: Moment, _ effects: inout Effects) {
+        self.verdict = self.health.verdict(at: now)
+        guard self.state != nil, self.halted == nil, self.writing == nil else { return }
+        switch self.activity {
+        case .idle, .ruleChange: self.judgeLeader(at: now, &effects)
+        case .bootstrap, .preparing, .failover: break
+        }
+        guard self.writing == nil else { return }
+        if case .idle = self.activity {
+            self.applyEdits(at: now, &effects)
+            if self.writing == nil { self.adjustRule(at: now, &effects) }
+        }
+        self.bringBack(at: now, &effects)
+    }
+
+    private mutating func judgeLeader(at now: Moment, _ effects: inout Effects) {
+        self.waitingReason = nil
+        guard let state = self.state, let rule = state.rule, case .replace(let cause) = self.verdict else { return }
+        if state.paused {
+            self.waitingReason = "the leader should be replaced (\(cause.words)), but the cluster is paused"
+            return
+        }
+        if state.openRules.allSatisfy({ self.canDiscover($0, at: now) }) {
+            let interval = state.spec.timings.failoverInterval
+            if let ended = self.lastFailoverEnded, now - ended < interval {
+                self.waitingReason = "the last failover ended less than \(interval.milliseconds) ms ago"
+                effects.wake(at: ended + interval)
+                return
+            }
+            self.startFailover(
+                .automatic, reason: "\(rule.leader) is to be replaced: \(cause.words)", at: now, &effects)
+        } else {
+            self.waitingReason =
+                "the leader should be replaced (\(cause.words)), but too few standbys answer to know every commit"
+            self.restartInPlace(rule, cause, at: now, &effects)
+        }
+    }
+
+    /// Nobody else can lead: the agent may start the leader again under the rule that names it.
+    private mutating func restartInPlace(
+        _ rule: Rule, _ cause: LeaderHealth.Cause, at now: Moment, _ effects: inout Effects
+    ) {
+        guard cause == .postmasterExited, self.state?.spec[rule.leader]?.agent != nil else { return }
+        self.hostOrders.send(.startLeader(rule.pledge), to: rule.leader, at: now, &effects)
+    }
+
+    // MARK: - Who is in the cohort
+
+    private mutating func adjustRule(at now: Moment, _ effects: inout Effects) {
+        guard let state = self.state, let rule = state.rule, now >= self.ruleChangeNotBefore,
+            self.verdict == .healthy,
+            let leader = self.nodes[rule.leader]?.fresh(state.spec.timings.freshness, at: now), !leader.inRecovery,
+            let seenAt = self.nodes[rule.leader]?.observedAt, seenAt > self.settledAt + state.spec.timings.probeInterval
+        else { return }
+        let (cohort, copies) = self.wantedCohort(rule, leader, at: now, &effects)
+        let expected = SyncList(rule, names: state.replicationNames).setting
+        if cohort != Set(rule.cohort) || copies != rule.copies {
+            let left = Set(rule.cohort).subtracting(cohort).sorted(), joined = cohort.subtracting(rule.cohort).sorted()
+            let words = [
+                left.isEmpty ? nil : "\(left.map(\.text).joined(separator: ", ")) left",
+                joined.isEmpty ? nil : "\(joined.map(\.text).joined(separator: ", ")) joined",
+                copies == rule.copies ? nil : "\(copies) copies instead of \(rule.copies)",
+            ].compactMap { $0 }.joined(separator: "; ")
+            self.changeRule(cohort: cohort, copies: copies, reason: words, at: now, &effects)
+        } else if leader.syncNames != expected {
+            self.changeRule(
+                cohort: cohort, copies: copies, reason: "synchronous_standby_names was not what the rule asks for",
+                at: now, &effects)
+        }
+    }
+
+    private mutating func changeRule(
+        cohort: Set<NodeName>, copies: Int, reason: String, at now: Moment, _ effects: inout Effects
+    ) {
+        guard var state = self.state else { return }
+        for node in cohort {
+            if let name = self.nodes[node]?.pendingName { state.replicationNames[node] = name }
+        }
+        self.start(
+            .ruleChange(RuleChange(state, cohort: cohort, copies: copies, reason: reason, at: now)), at: now, &effects)
+    }
+
+    /// The leader, the members that are attached or not yet given up, and the standbys that have caught up.
+    private func wantedCohort(
+        _ rule: Rule, _ leader: ServerObservation, at now: Moment, _ effects: inout Effects
+    ) -> (Set<NodeName>, Int) {
+        guard let spec = self.state?.spec else { return (Set(rule.cohort), rule.copies) }
+        var cohort: Set<NodeName> = [rule.leader]
+        for node in spec.nodes where node.name != rule.leader && !node.nosync {
+            guard let view = self.nodes[node.name] else { continue }
+            let isMember = rule.cohort.contains(node.name)
+            if let since = view.attachedSince {
+                let joins = now - since >= Self.joinDelay && self.hasCaughtUp(node.name, leader)
+                if isMember || joins { cohort.insert(node.name) } else { effects.wake(at: since + Self.joinDelay) }
+            } else if isMember, now - view.detachedSince < spec.timings.standbyTimeout {
+                cohort.insert(node.name)
+                effects.wake(at: view.detachedSince + spec.timings.standbyTimeout)
+            }
+        }
+        if cohort.count >= spec.durability.copies { return (cohort, spec.durability.copies) }
+        // Too few for the copies that were asked for: one less only if the spec allows it.
+        if spec.durability.mayDegrade(nodes: spec.nodes.count) { return (cohort, cohort.count) }
+        return (Set(rule.cohort), rule.copies)
+    }
+
+    private func hasCaughtUp(_ node: NodeName, _ leader: ServerObservation) -> Bool {
+        let names = [self.state?.replicationNames[node], self.nodes[node]?.pendingName].compactMap { $0?.description }
+        return leader.senders.contains { sender in
+            names.contains(sender.applicationName) && sender.state == "streaming"
+                && leader.position.bytesAhead(of: sender.flushed ?? .zero) < Self.joinLag
+        }
+    }
+}

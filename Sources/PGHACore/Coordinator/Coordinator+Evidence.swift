@@ -1,0 +1,69 @@
+extension Coordinator {
+    mutating func probed(
+        _ node: NodeName, _ result: Result<ServerObservation, ProbeFailure>, began: Moment, at now: Moment
+    ) {
+        guard self.nodes[node] != nil else { return }
+        switch result {
+        case .success(let seen):
+            self.nodes[node]?.observation = seen
+            self.nodes[node]?.observedAt = now
+            self.nodes[node]?.observedFrom = began
+            self.nodes[node]?.failure = nil
+            if node != self.watched { self.health.standbyAnswered(node, seen, began: began, ended: now) }
+        case .failure(let failure):
+            self.nodes[node]?.failure = failure
+        }
+        if node == self.watched {
+            self.health.leaderAnswered(result, began: began, ended: now)
+            if case .success(let seen) = result, began >= self.settledAt { self.noteAttached(seen, at: now) }
+        }
+    }
+
+    mutating func heard(_ node: NodeName, _ facts: AgentFacts, at now: Moment) {
+        guard self.nodes[node] != nil else { return }
+        self.nodes[node]?.facts = facts
+        self.nodes[node]?.factsAt = now
+        guard node == self.watched else { return }
+        switch facts.postmaster {
+        case .running: self.health.agentReported(running: true, at: now)
+        case .stopped, .absent: self.health.agentReported(running: false, at: now)
+        }
+    }
+
+    /// Who streams from the leader under the name it was given. The leader's word counts: a follower on a wrong
+    /// fork shows a receiver row too.
+    private mutating func noteAttached(_ leader: ServerObservation, at now: Moment) {
+        guard let state = self.state else { return }
+        let streaming = Set(leader.senders.filter { $0.state == "streaming" }.map(\.applicationName))
+        for (node, view) in self.nodes where node != self.watched {
+            let names = [state.replicationNames[node], view.pendingName].compactMap { $0?.description }
+            if names.contains(where: streaming.contains) {
+                if view.attachedSince == nil { self.nodes[node]?.attachedSince = now }
+                self.nodes[node]?.lastFailure = nil
+            } else if view.attachedSince != nil {
+                self.nodes[node]?.attachedSince = nil
+                self.nodes[node]?.detachedSince = now
+            }
+        }
+    }
+
+    /// The leader whom followers should follow now: the current one, or the one being installed.
+    var leaderToFollow: (rule: Rule, names: [NodeName: ReplicationName])? {
+        if case .failover(let machine) = self.activity {
+            guard machine.phase == .attaching || machine.phase == .opening, let plan = machine.plan else { return nil }
+            return (plan.rule, plan.names)
+        }
+        guard let state = self.state, let rule = state.rule else { return nil }
+        switch self.activity {
+        case .idle, .ruleChange: return (rule, state.replicationNames)
+        case .bootstrap, .preparing, .failover: return nil
+        }
+    }
+
+    /// Whether enough followers answered lately for a failover to get anywhere.
+    func canDiscover(_ rule: Rule, at now: Moment) -> Bool {
+        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        let seen = rule.followers.filter { self.nodes[$0]?.fresh(limit, at: now)?.inRecovery == true }
+        return seen.count >= rule.followersToDiscover
+    }
+}

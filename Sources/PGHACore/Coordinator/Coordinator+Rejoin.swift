@@ -1,0 +1,126 @@
+extension Coordinator {
+    /// Brings back every node that should follow and does not: by settings when it runs as a standby, through its
+    /// agent otherwise. A member of an open rule is never rewound or cloned: its acknowledgement still counts.
+    mutating func bringBack(at now: Moment, _ effects: inout Effects) {
+        guard let (rule, names) = self.leaderToFollow, let state = self.state else { return }
+        for spec in state.spec.nodes where spec.name != rule.leader {
+            guard let view = self.nodes[spec.name], view.attachedSince == nil, !self.hostOrders.isBusy(spec.name) else {
+                continue
+            }
+            guard let command = self.orderFor(spec, view, rule: rule, names: names, at: now, &effects) else { continue }
+            self.nodes[spec.name]?.followedAt = now
+            switch command {
+            case .follow(_, _, let name), .rejoin(_, _, let name, _):
+                if state.replicationNames[spec.name] != name { self.nodes[spec.name]?.pendingName = name }
+            default: break
+            }
+            self.hostOrders.send(command, to: spec.name, at: now, &effects)
+        }
+    }
+
+    private mutating func orderFor(
+        _ spec: NodeSpec, _ view: NodeView, rule: Rule, names: [NodeName: ReplicationName], at now: Moment,
+        _ effects: inout Effects
+    ) -> NodeCommand? {
+        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        let counts = self.state?.openRules.contains { $0.cohort.contains(spec.name) } ?? true
+        let hasAgent = spec.agent != nil
+        let isInstalling = if case .failover = self.activity { true } else { false }
+        if let facts = view.freshFacts(limit, at: now), hasAgent, facts.activity == nil {
+            switch facts.postmaster {
+            case .stopped, .absent:
+                let mode: RejoinMode = counts ? .startOnly : (view.requestedRejoin ?? .rebuild)
+                return self.rejoin(spec.name, rule, names, mode: mode)
+            case .running: break
+            }
+        }
+        guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from else {
+            return nil
+        }
+        let patience = (view.followedAt ?? view.detachedSince) + Self.attachGrace
+        if !seen.inRecovery {
+            guard hasAgent, !counts else { return nil }
+            let isFormerLeader = self.isFormerLeader(seen, rule)
+            guard isFormerLeader || view.requestedRejoin != nil else { return nil }
+            return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
+        }
+        // The failover itself tells its followers; here come those that it could not reach.
+        if isInstalling, names[spec.name] != nil { return nil }
+        guard now >= patience || seen.pledge?.claim != rule.claim else {
+            effects.wake(at: patience)
+            return nil
+        }
+        let wasTold = seen.pledge?.claim == rule.claim && seen.syncNames == SyncList.fence.setting
+        if wasTold, view.followedAt != nil, hasAgent, !counts {
+            return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
+        }
+        return .follow(rule.pledge, leader: rule.leader, name: self.name(of: spec.name, names, keep: counts))
+    }
+
+    private mutating func rejoin(
+        _ node: NodeName, _ rule: Rule, _ names: [NodeName: ReplicationName], mode: RejoinMode
+    ) -> NodeCommand {
+        .rejoin(
+            rule.pledge, leader: rule.leader, name: self.name(of: node, names, keep: mode == .startOnly), mode: mode)
+    }
+
+    /// A member keeps the name that the leader's list holds; everyone else gets a new one.
+    private mutating func name(
+        of node: NodeName, _ names: [NodeName: ReplicationName], keep: Bool
+    ) -> ReplicationName {
+        if keep, let name = names[node] { return name }
+        return ReplicationName(node: node, suffix: self.generator.next())
+    }
+
+    /// A primary below the current term that ran a timeline which an earlier term explains. Any other primary was
+    /// promoted by hand: people decide.
+    func isFormerLeader(_ seen: ServerObservation, _ rule: Rule) -> Bool {
+        guard let state = self.state else { return false }
+        if let pledge = seen.pledge, pledge.number.term < rule.number.term { return true }
+        let terms = state.timelines.filter { $0.timeline == seen.timeline }.map(\.term)
+        return terms.contains { $0 < rule.number.term } && !terms.contains(rule.number.term)
+    }
+
+    mutating func hostAnswered(
+        _ node: NodeName, _ command: NodeCommand, _ outcome: NodeOutcome, at now: Moment, _ effects: inout Effects
+    ) {
+        switch outcome {
+        case .failed(let failure):
+            self.hostOrders.failed(node, at: now)
+            self.nodes[node]?.lastFailure = failure
+            if case .checkpoint = command { self.checkpointed(at: now, &effects) }
+            return
+        case .done:
+            self.nodes[node]?.lastFailure = nil
+            self.nodes[node]?.followedAt = now
+            switch command {
+            case .checkpoint: self.checkpointed(at: now, &effects)
+            case .rejoin(_, let leader, let name, _):
+                self.nodes[node]?.requestedRejoin = nil
+                self.tellInstall(node, name, leader: leader)
+            case .follow(_, let leader, let name): self.tellInstall(node, name, leader: leader)
+            case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .fence,
+                .startLeader, .initialize:
+                break
+            }
+        case .reclaimed:
+            // Started in place with the fence standing; the list comes back by a rule change.
+            self.settledAt = now
+        case .sealed, .promoted, .wrote, .senders, .fenced, .initialized: break
+        }
+        self.hostOrders.succeeded(node)
+    }
+
+    /// A failover that waits for followers may count one that came back meanwhile.
+    private mutating func tellInstall(_ node: NodeName, _ name: ReplicationName, leader: NodeName) {
+        guard case .failover(var machine) = self.activity, machine.plan?.rule.leader == leader else { return }
+        machine.joined(node, name)
+        self.activity = .failover(machine)
+    }
+
+    private mutating func checkpointed(at now: Moment, _ effects: inout Effects) {
+        guard case .preparing(let candidate, let reason) = self.activity else { return }
+        self.activity = .idle
+        self.startFailover(.planned(candidate: candidate), reason: reason, at: now, &effects)
+    }
+}

@@ -1,0 +1,234 @@
+/// All that a controller decides: when a procedure begins, who rejoins, who is in the cohort.
+///
+/// One value, no I/O. The shell (and the simulator) feeds it evidence, answers and requests with the time, and does
+/// what the returned ``Effects`` say, in their order. It starts from what the store holds, so a controller that was
+/// killed anywhere is replaced by a new one that loads and goes on.
+package struct Coordinator: Sendable {
+    package enum Event: Hashable, Sendable {
+        /// What the store holds: at the start, after a conflict, or when an outcome was unknown.
+        case loaded(ClusterState?)
+        /// The last `persist` is durable.
+        case stored
+        case probed(NodeName, Result<ServerObservation, ProbeFailure>, began: Moment)
+        case agent(NodeName, AgentFacts)
+        case answered(NodeName, NodeCommand, NodeOutcome)
+        case tick
+    }
+
+    /// The procedure under way; at most one.
+    package enum Activity: Sendable {
+        case idle
+        case bootstrap(Bootstrap)
+        /// The checkpoint before a switchover, so that the stop is short.
+        case preparing(candidate: NodeName, reason: String)
+        case failover(Failover)
+        case ruleChange(RuleChange)
+    }
+
+    /// How long a follower may take to attach before more is done about it.
+    static let attachGrace = Duration.seconds(3)
+    /// How long a returning standby must stream before it joins the cohort.
+    static let joinDelay = Duration.seconds(1)
+    /// A returning standby joins when it lacks less WAL than this. Bytes.
+    static let joinLag: UInt64 = 16 << 20
+
+    /// As stored.
+    package internal(set) var state: ClusterState?
+    package internal(set) var activity: Activity = .idle
+    package internal(set) var nodes: [NodeName: NodeView] = [:]
+    package internal(set) var health: LeaderHealth
+    /// Set when this store must not lead; nothing is done any more.
+    package internal(set) var halted: String?
+
+    /// The write under way; `.stored` refers to it.
+    var writing: Effects.Persist?
+    var writingForActivity = false
+    var edits: [StateEdit] = []
+    /// Starts, rejoins and follows outside a procedure.
+    var hostOrders = MemberOrders()
+    var generator: SeededGenerator
+    /// The leader that `health` is about.
+    package var watched: NodeName?
+    var lastFailoverEnded: Moment?
+    /// The next rule change waits until then after one that failed.
+    var ruleChangeNotBefore: Moment
+    /// When the last procedure ended: older observations do not show its result.
+    var settledAt: Moment
+    package internal(set) var verdict: LeaderHealth.Verdict = .suspect("not asked yet")
+    /// Why a failover that seems due is not started.
+    package internal(set) var waitingReason: String?
+
+    /// `seed` is random; it makes claims and replication names.
+    package init(seed: UInt64, at now: Moment) {
+        self.generator = SeededGenerator(seed: seed)
+        self.health = LeaderHealth(timings: Timings(), at: now)
+        self.ruleChangeNotBefore = now
+        self.settledAt = now
+    }
+
+    package mutating func handle(_ event: Event, at now: Moment) -> Effects {
+        var effects = Effects()
+        guard self.halted == nil else { return effects }
+        switch event {
+        case .loaded(let state): self.load(state, at: now, &effects)
+        case .stored: self.stored(at: now, &effects)
+        case .probed(let node, let result, let began): self.probed(node, result, began: began, at: now)
+        case .agent(let node, let facts): self.heard(node, facts, at: now)
+        case .answered(let node, let command, let outcome):
+            if self.hostOrders.accept(node, command) {
+                self.hostAnswered(node, command, outcome, at: now, &effects)
+            } else {
+                self.tell(.answered(node, command, outcome), at: now, &effects)
+            }
+        case .tick:
+            self.health.tick(at: now)
+            self.tell(.tick, at: now, &effects)
+        }
+        self.decide(at: now, &effects)
+        return effects
+    }
+
+    // MARK: - The procedure under way
+
+    private mutating func load(_ state: ClusterState?, at now: Moment, _ effects: inout Effects) {
+        self.state = state
+        self.writing = nil
+        self.activity = .idle
+        guard let state else { return }
+        for node in state.spec.nodes.map(\.name) where self.nodes[node] == nil { self.nodes[node] = NodeView(at: now) }
+        self.watch(state.rule?.leader, at: now)
+        switch state.procedure {
+        case nil: break
+        case .bootstrap(let claim, let leader):
+            self.start(.bootstrap(Bootstrap(resuming: state, claim: claim, leader: leader)), at: now, &effects)
+        case .sealing(_, let reason, let planned, let forced):
+            // A new claim: orders of the old one may still be under way somewhere.
+            let kind: Failover.Kind
+            if state.rule == nil, let planned {
+                kind = .adopt(leader: planned)
+            } else {
+                kind = forced ? .requested(target: planned, force: true) : .automatic
+            }
+            self.startFailover(kind, reason: reason, at: now, &effects)
+        case .promoting(let rule, let reason):
+            self.start(
+                .failover(Failover(finishing: rule, reason: reason, state: state, at: now)), at: now, &effects)
+        case .changingRule(let rule, let reason):
+            self.start(
+                .ruleChange(RuleChange(finishing: rule, reason: reason, state: state, at: now)), at: now, &effects)
+        }
+    }
+
+    mutating func start(_ activity: Activity, at now: Moment, _ effects: inout Effects) {
+        self.activity = activity
+        switch activity {
+        case .idle, .preparing: break
+        case .bootstrap(var machine): self.adopt(machine.begin(at: now), &effects) { .bootstrap(machine) }
+        case .failover(var machine): self.adopt(machine.begin(at: now), &effects) { .failover(machine) }
+        case .ruleChange(var machine): self.adopt(machine.begin(at: now), &effects) { .ruleChange(machine) }
+        }
+    }
+
+    mutating func startFailover(
+        _ kind: Failover.Kind, reason: String, excluded: Set<NodeName> = [], bootstrapped: Claim? = nil,
+        at now: Moment, _ effects: inout Effects
+    ) {
+        guard let state = self.state, self.writing == nil else { return }
+        let machine = Failover(
+            claiming: state, kind: kind, reason: reason, nonce: self.generator.next(), excluded: excluded,
+            bootstrapped: bootstrapped, at: now)
+        effects.notes.append("failover begins: term \(machine.claim.term), \(reason)")
+        self.start(.failover(machine), at: now, &effects)
+    }
+
+    /// Passes an event to the procedure under way and does what its progress asks for.
+    mutating func tell(_ event: ProcedureEvent, at now: Moment, _ effects: inout Effects) {
+        switch self.activity {
+        case .idle, .preparing: break
+        case .bootstrap(var machine):
+            self.adopt(machine.handle(event, at: now), &effects) { .bootstrap(machine) }
+            self.ended(machine.progress, at: now, &effects) { coordinator, effects in
+                coordinator.state = machine.state
+                coordinator.startFailover(
+                    .adopt(leader: machine.leader), reason: "first start", bootstrapped: machine.claim, at: now,
+                    &effects)
+            }
+        case .failover(var machine):
+            self.adopt(machine.handle(event, at: now), &effects) { .failover(machine) }
+            self.ended(machine.progress, at: now, &effects) { coordinator, effects in
+                coordinator.lastFailoverEnded = now
+                if let leader = machine.plan?.rule.leader {
+                    let took = (now - machine.startedAt).milliseconds
+                    effects.notes.append("\(leader) leads term \(machine.claim.term) after \(took) ms")
+                }
+            }
+        case .ruleChange(var machine):
+            self.adopt(machine.handle(event, at: now), &effects) { .ruleChange(machine) }
+            self.ended(machine.progress, at: now, &effects) { _, _ in }
+        }
+    }
+
+    private mutating func adopt(_ result: Effects, _ effects: inout Effects, _ activity: () -> Activity) {
+        self.activity = activity()
+        if let persist = result.persist {
+            precondition(self.writing == nil, "a procedure writes while another write is under way")
+            self.writing = persist
+            self.writingForActivity = true
+        }
+        effects.add(result)
+    }
+
+    private mutating func ended(
+        _ progress: ProcedureProgress, at now: Moment, _ effects: inout Effects,
+        then finish: (inout Coordinator, inout Effects) -> Void
+    ) {
+        switch progress {
+        case .running: return
+        case .finished:
+            self.settle(at: now)
+            finish(&self, &effects)
+        case .failed(let reason, let exclude):
+            effects.notes.append("procedure gave up: \(reason)")
+            self.settle(at: now)
+            self.ruleChangeNotBefore = now + .seconds(2)
+            if let exclude {
+                self.startFailover(.automatic, reason: reason, excluded: [exclude], at: now, &effects)
+            }
+        case .storeIsOlder(let holding):
+            self.halted =
+                "a server holds pledge \(holding), which this store never handed out: the store is older than the "
+                + "cluster, or another controller leads it"
+            effects.notes.append("halted: \(self.halted ?? "")")
+        }
+    }
+
+    private mutating func settle(at now: Moment) {
+        self.activity = .idle
+        self.settledAt = now
+        self.watch(self.state?.rule?.leader, at: now)
+        for node in self.nodes.keys {
+            self.nodes[node]?.detachedSince = now
+            self.nodes[node]?.attachedSince = nil
+            self.nodes[node]?.followedAt = now
+        }
+    }
+
+    private mutating func stored(at now: Moment, _ effects: inout Effects) {
+        guard let written = self.writing else { return }
+        self.writing = nil
+        self.state = written.state
+        for node in written.state.spec.nodes.map(\.name) where self.nodes[node] == nil {
+            self.nodes[node] = NodeView(at: now)
+        }
+        if self.writingForActivity {
+            self.writingForActivity = false
+            self.tell(.stored, at: now, &effects)
+        }
+    }
+
+    mutating func watch(_ leader: NodeName?, at now: Moment) {
+        self.watched = leader
+        self.health = LeaderHealth(timings: self.state?.spec.timings ?? Timings(), at: now)
+        self.verdict = .suspect("not asked yet")
+    }
+}

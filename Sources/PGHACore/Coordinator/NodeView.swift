@@ -1,0 +1,37 @@
+/// The latest evidence on one node, with its age. Old evidence stays visible as old, never as current.
+package struct NodeView: Hashable, Sendable {
+    package internal(set) var observation: ServerObservation?
+    /// When the probe that brought `observation` ended.
+    package internal(set) var observedAt: Moment?
+    /// When that probe began: what was done later does not show in it.
+    package internal(set) var observedFrom: Moment?
+    /// The last probe's failure; nil when it succeeded.
+    package internal(set) var failure: ProbeFailure?
+    package internal(set) var facts: AgentFacts?
+    package internal(set) var factsAt: Moment?
+    /// The leader has a streaming walsender under this node's current name since then; nil when not.
+    package internal(set) var attachedSince: Moment?
+    /// Not attached since then.
+    package internal(set) var detachedSince: Moment
+    /// When it was last told to follow the current leader.
+    package internal(set) var followedAt: Moment?
+    /// The name it was last told to use, when that is not in the store yet.
+    package internal(set) var pendingName: ReplicationName?
+    /// Why the last rejoin, start or follow failed.
+    package internal(set) var lastFailure: NodeFailure?
+    /// An operator asked for it to be rebuilt although it forked by hand, or its WAL cannot be saved.
+    package internal(set) var requestedRejoin: RejoinMode?
+
+    package init(at now: Moment) { self.detachedSince = now }
+
+    /// The observation, if it is younger than `limit`.
+    package func fresh(_ limit: Duration, at now: Moment) -> ServerObservation? {
+        guard let observedAt = self.observedAt, self.failure == nil, now - observedAt < limit else { return nil }
+        return self.observation
+    }
+
+    package func freshFacts(_ limit: Duration, at now: Moment) -> AgentFacts? {
+        guard let factsAt = self.factsAt, now - factsAt < limit else { return nil }
+        return self.facts
+    }
+}

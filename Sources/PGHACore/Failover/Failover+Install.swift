@@ -1,0 +1,154 @@
+extension Failover {
+    mutating func installAnswered(
+        _ node: NodeName, _ command: NodeCommand, _ outcome: NodeOutcome, at now: Moment, _ effects: inout Effects
+    ) {
+        guard let plan = self.plan else { return }
+        switch outcome {
+        case .promoted(let position), .reclaimed(let position):
+            if self.phase == .promoting, node == plan.rule.leader {
+                self.becameWritable(position, at: now, &effects)
+            }
+        case .wrote(let end): self.rowEnd = end
+        case .senders(let senders): self.looked(senders, at: now)
+        case .done:
+            if case .follow = command { self.followersTold.insert(node) }
+            if case .setSyncList = command { self.close(at: now, &effects) }
+        case .failed(let failure):
+            self.orders.failed(node, at: now)
+            if node == plan.rule.leader { self.leaderFailed(failure) }
+            return
+        case .sealed, .fenced, .initialized: break
+        }
+        self.orders.succeeded(node)
+    }
+
+    /// Writes down which timeline this term has, before anything on it can be acknowledged.
+    private mutating func becameWritable(_ position: WALPosition, at now: Moment, _ effects: inout Effects) {
+        guard let plan = self.plan, let last = position.history.segments.last else { return }
+        self.leaderPosition = position
+        self.phase = .attaching
+        self.attachingSince = now
+        self.timelineStored = false
+        self.state.timelines.append(
+            RecordedTimeline(term: plan.rule.number.term, timeline: last.timeline, fork: last.begin))
+        effects.persist = .init(state: self.state)
+    }
+
+    /// After *record* there is no undo: a candidate that cannot lead is left for a new claim, in which its own
+    /// rule must be satisfied like every other open one.
+    private mutating func leaderFailed(_ failure: NodeFailure) {
+        guard let plan = self.plan, self.orders.failureCount(plan.rule.leader) >= Self.promoteAttempts else { return }
+        self.progress = .failed(
+            reason: "\(plan.rule.leader) could not be made the leader of term \(self.claim.term): \(failure)",
+            exclude: plan.rule.leader)
+    }
+
+    private mutating func looked(_ senders: [SenderObservation], at now: Moment) {
+        guard let plan = self.plan else { return }
+        let byName = Dictionary(plan.names.map { ($0.value.description, $0.key) }, uniquingKeysWith: { a, _ in a })
+        self.attached = []
+        guard let rowEnd = self.rowEnd else { return }
+        for sender in senders where sender.state == "streaming" {
+            if let node = byName[sender.applicationName], let flushed = sender.flushed, flushed >= rowEnd {
+                self.attached.insert(node)
+            }
+        }
+        self.orders.wait(plan.rule.leader, until: now + Self.senderPoll)
+    }
+
+    mutating func advanceInstall(at now: Moment, _ effects: inout Effects) {
+        guard self.phase == .attaching, self.timelineStored, let plan = self.plan, self.rowEnd != nil else { return }
+        if self.attached.intersection(plan.rule.followers).count >= plan.rule.copies - 1 {
+            self.phase = .opening
+        } else if now - self.attachingSince >= self.state.spec.timings.standbyTimeout {
+            self.replaceCohort(at: now, &effects)
+        } else {
+            effects.wake(at: self.attachingSince + self.state.spec.timings.standbyTimeout)
+        }
+    }
+
+    /// The recorded cohort did not attach in time: a higher version with those that did supersedes it. The lower
+    /// one stays open until the higher one is confirmed.
+    private mutating func replaceCohort(at now: Moment, _ effects: inout Effects) {
+        guard let plan = self.plan, effects.persist == nil else { return }
+        self.attachingSince = now
+        let cohort = Set(self.attached.filter { self.state.spec[$0]?.nosync != true }).union([plan.rule.leader])
+        let wanted = self.state.spec.durability.copies
+        let mayDegrade = self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count)
+        guard cohort.count >= wanted || mayDegrade, cohort != Set(plan.rule.cohort) else { return }
+        let next = Rule(
+            number: RuleNumber(term: plan.rule.number.term, version: plan.rule.number.version + 1),
+            nonce: plan.rule.nonce, leader: plan.rule.leader, cohort: cohort, copies: min(wanted, cohort.count))
+        self.plan?.rule = next
+        self.rowEnd = nil
+        self.timelineStored = false
+        self.state.openRules.append(next)
+        self.state.procedure = .promoting(rule: next, reason: self.reason)
+        effects.persist = .init(state: self.state)
+    }
+
+    mutating func sendInstallOrders(at now: Moment, _ effects: inout Effects) {
+        guard let plan = self.plan else { return }
+        let leader = plan.rule.leader
+        switch self.phase {
+        case .promoting:
+            switch plan.way {
+            case .promote: self.orders.send(.promote(self.pledge), to: leader, at: now, &effects)
+            case .already: self.orders.send(.reclaim(self.pledge), to: leader, at: now, &effects)
+            case .start: self.orders.send(.startLeader(self.pledge), to: leader, at: now, &effects)
+            }
+            self.tellFollowers(at: now, &effects)
+        case .attaching:
+            self.tellFollowers(at: now, &effects)
+            if self.rowEnd == nil, let timeline = self.state.timelines.last {
+                self.orders.send(
+                    .writeTermRow(plan.rule, timeline: timeline, reason: self.reason), to: leader, at: now, &effects)
+            } else {
+                self.orders.send(.readSenders(self.pledge), to: leader, at: now, &effects)
+            }
+        case .opening:
+            self.orders.send(
+                .setSyncList(self.pledge, SyncList(plan.rule, names: plan.names)), to: leader, at: now, &effects)
+        case .claiming, .handingOver, .sealing, .rereading, .recording, .closing, .finished: break
+        }
+    }
+
+    private mutating func tellFollowers(at now: Moment, _ effects: inout Effects) {
+        guard let plan = self.plan else { return }
+        for (node, name) in plan.names.sorted(by: { $0.key < $1.key }) where !self.followersTold.contains(node) {
+            self.orders.send(.follow(self.pledge, leader: plan.rule.leader, name: name), to: node, at: now, &effects)
+        }
+    }
+
+    private mutating func close(at now: Moment, _ effects: inout Effects) {
+        guard let plan = self.plan, self.phase == .opening else { return }
+        self.phase = .closing
+        self.state.rule = plan.rule
+        self.state.openRules = [plan.rule]
+        self.state.procedure = nil
+        effects.persist = .init(
+            state: self.state,
+            entry: .init(
+                kind: self.historyKind, detail: "\(plan.rule.leader) leads: \(self.reason)", took: now - self.started))
+    }
+
+    private var historyKind: String {
+        switch self.kind {
+        case .automatic, .requested: "failover"
+        case .planned: "switchover"
+        case .adopt: "bootstrap"
+        }
+    }
+}
+
+extension Failover {
+    package var startedAt: Moment { self.started }
+
+    /// A server came back as a standby of the candidate, under `name`, while the term is being installed.
+    mutating func joined(_ node: NodeName, _ name: ReplicationName) {
+        guard self.plan != nil else { return }
+        self.plan?.names[node] = name
+        self.state.replicationNames[node] = name
+        self.followersTold.insert(node)
+    }
+}

@@ -1,0 +1,279 @@
+extension Failover {
+    /// The leaders that may still be acknowledging: of the open rules, the current one's first.
+    var oldLeaders: Set<NodeName> { Set(self.state.openRules.map(\.leader)) }
+
+    mutating func sealAnswered(_ node: NodeName, _ command: NodeCommand, _ outcome: NodeOutcome, at now: Moment) {
+        switch outcome {
+        case .sealed(let position):
+            self.sealed(node, position, again: command == .readPosition(self.pledge))
+        case .reclaimed(let position):
+            // A running primary with the fence. Its position may still move, so it is not read again.
+            self.members[node] = Member(position: position, way: .already)
+            self.holdsStill(node, position: position)
+        case .fenced(let position):
+            self.evidence.fenced.insert(node)
+            self.members[node] = Member(position: position, way: position == nil ? nil : .start)
+            self.holdsStill(node, position: position)
+        case .failed(let failure):
+            self.members[node, default: Member()].lastFailure = failure
+            self.orders.failed(node, at: now)
+            if case .readPosition = command { self.lose(node) }
+            return
+        case .done, .promoted, .wrote, .senders, .initialized: break
+        }
+        self.orders.succeeded(node)
+    }
+
+    /// A server that runs as a primary, or not at all, and holds this claim's pledge acknowledges for nobody else:
+    /// in a rule that counts it as a follower it is as good as sealed.
+    private mutating func holdsStill(_ node: NodeName, position: WALPosition?) {
+        self.evidence.sealed.insert(node)
+        guard position != nil else { return }
+        self.evidence.read.insert(node)
+        self.evidence.leaderRead.insert(node)
+    }
+
+    private mutating func sealed(_ node: NodeName, _ position: WALPosition, again: Bool) {
+        let moved = again && self.members[node]?.position != position
+        self.members[node] = Member(position: position, way: .promote)
+        self.evidence.sealed.insert(node)
+        self.evidence.read.insert(node)
+        guard case .rereading(var rest) = self.phase, again else { return }
+        rest.remove(node)
+        self.phase = moved ? .sealing : .rereading(rest)
+    }
+
+    /// A position that cannot be read again does not count. The seal itself is durable and stays.
+    private mutating func lose(_ node: NodeName) {
+        self.members[node]?.position = nil
+        self.evidence.read.remove(node)
+        self.phase = .sealing
+    }
+
+    mutating func advanceSealing(at now: Moment, _ effects: inout Effects) {
+        switch self.phase {
+        case .handingOver(let until):
+            if self.oldLeaders.isSubset(of: self.evidence.fenced) || now >= until { self.phase = .sealing }
+            effects.wake(at: until)
+        case .rereading(let rest):
+            guard rest.isEmpty else { return }
+            guard let chosen = self.choose(at: now, &effects) else {
+                self.phase = .sealing
+                return
+            }
+            self.record(chosen, at: now, &effects)
+        case .sealing:
+            guard let chosen = self.choose(at: now, &effects) else { return }
+            let again = self.members.filter { $0.value.way == .promote && $0.value.position != nil }.map(\.key)
+            if again.isEmpty {
+                self.record(chosen, at: now, &effects)
+            } else {
+                self.phase = .rereading(Set(again))
+            }
+        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        }
+    }
+
+    mutating func sendSealingOrders(at now: Moment, _ effects: inout Effects) {
+        switch self.phase {
+        case .handingOver:
+            for leader in self.oldLeaders where !self.evidence.fenced.contains(leader) {
+                self.orders.send(.fence(self.pledge, clean: true), to: leader, at: now, &effects)
+            }
+        case .rereading(let rest):
+            for node in rest.sorted() { self.orders.send(.readPosition(self.pledge), to: node, at: now, &effects) }
+        case .sealing:
+            for node in self.state.spec.nodes.map(\.name) {
+                guard self.members[node]?.position == nil, !self.evidence.fenced.contains(node) else { continue }
+                self.orders.send(self.sealingOrder(for: node), to: node, at: now, &effects)
+            }
+        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        }
+    }
+
+    /// A standby is sealed; a server that leads, or turns out to be a primary, is reclaimed where it runs, or
+    /// fenced through its agent. The two take turns, since it is not known which way is open.
+    private func sealingOrder(for node: NodeName) -> NodeCommand {
+        if case .adopt(let leader) = self.kind { return node == leader ? .reclaim(self.pledge) : .seal(self.pledge) }
+        let seen = self.members[node]?.lastFailure
+        guard self.oldLeaders.contains(node) || seen == .isPrimary else { return .seal(self.pledge) }
+        if self.evidence.sealed.contains(node) { return .seal(self.pledge) }
+        let hasAgent = self.state.spec[node]?.agent != nil
+        let mayStayUp: Bool
+        switch self.kind {
+        case .automatic, .adopt: mayStayUp = true
+        case .requested, .planned: mayStayUp = !hasAgent
+        }
+        if seen == .isStandby { return .seal(self.pledge) }
+        // A dead process is found at once by its agent; a live one keeps its clients when it is reclaimed.
+        let fenceFirst = !mayStayUp
+        let turn = self.orders.failureCount(node) % 2 == 0
+        return hasAgent && (fenceFirst || !turn) ? .fence(self.pledge, clean: false) : .reclaim(self.pledge)
+    }
+
+    /// The server to lead, when every open rule allows it. Sets ``blockedReason`` otherwise.
+    private mutating func choose(at now: Moment, _ effects: inout Effects) -> NodeName? {
+        let known = self.members.compactMapValues(\.position)
+        guard !known.isEmpty else {
+            self.blockedReason = "no server could be sealed: \(self.failuresInWords())"
+            return nil
+        }
+        let ancestry = Ancestry(self.state.timelines)
+        let ranks = known.mapValues { ancestry.rank($0) }
+        if self.isForced { return self.chooseForced(ranks, at: now) }
+        guard let best = ranks.values.max() else { return nil }
+        let greatest = ranks.filter { $0.value == best }.keys.filter { self.isEligible($0, at: now) }
+        guard let chosen = greatest.min(by: { self.isPreferred($0, over: $1) }) else {
+            let holders = ranks.filter { $0.value == best }.keys.sorted().map(\.text).joined(separator: ", ")
+            self.blockedReason = "only \(holders) holds the latest WAL and may not be promoted"
+            return nil
+        }
+        let missing = self.state.openRules.flatMap { $0.missing(self.evidence, chosen: chosen) }
+        guard missing.isEmpty else {
+            self.blockedReason = self.inWords(missing)
+            return nil
+        }
+        if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
+            self.blockedReason = "waiting for the other servers to answer"
+            effects.wake(at: self.started + Self.answerTime)
+            return nil
+        }
+        let cohort = self.cohort(of: chosen)
+        guard let copies = self.copies(for: cohort, at: now) else {
+            self.blockedReason =
+                "\(cohort.count) servers can hold copies, \(self.state.spec.durability.copies) are asked for"
+            return nil
+        }
+        self.blockedReason = nil
+        self.plan = self.makePlan(chosen, cohort: cohort, copies: copies, position: known[chosen])
+        return chosen
+    }
+
+    /// With data loss accepted: the best of those that answered, once each was asked and had its time.
+    private mutating func chooseForced(_ ranks: [NodeName: Ancestry.Rank], at now: Moment) -> NodeName? {
+        let waiting = self.state.spec.nodes.map(\.name).filter {
+            ranks[$0] == nil && self.orders.failureCount($0) == 0 && !self.evidence.fenced.contains($0)
+        }
+        let eligible = ranks.keys.filter { self.isEligible($0, at: now) }
+        guard waiting.isEmpty || now - self.started >= Self.answerTime, let best = eligible.compactMap({ ranks[$0] }).max()
+        else {
+            self.blockedReason = "waiting for \(waiting.map(\.text).joined(separator: ", "))"
+            return nil
+        }
+        let target: NodeName? = if case .requested(let target, _) = self.kind { target } else { nil }
+        let greatest = eligible.filter { ranks[$0] == best }
+        guard let chosen = target.flatMap({ eligible.contains($0) ? $0 : nil })
+            ?? greatest.min(by: { self.isPreferred($0, over: $1) })
+        else { return nil }
+        let cohort = self.cohort(of: chosen)
+        self.plan = self.makePlan(
+            chosen, cohort: cohort, copies: min(self.state.spec.durability.copies, cohort.count),
+            position: self.members[chosen]?.position)
+        return chosen
+    }
+
+    private var isForced: Bool {
+        if case .requested(_, let force) = self.kind { return force }
+        return false
+    }
+
+    private func isEligible(_ node: NodeName, at now: Moment) -> Bool {
+        guard !self.excluded.contains(node) || now - self.started >= Self.exclusion, let member = self.members[node], member.way != nil else { return false }
+        if case .adopt(let leader) = self.kind { return node == leader }
+        return self.state.spec[node]?.nofailover != true || self.oldLeaders.contains(node)
+    }
+
+    /// Among equal positions: the one asked for, one that needs no promotion, priority, name.
+    private func isPreferred(_ a: NodeName, over b: NodeName) -> Bool {
+        self.preference(a) != self.preference(b) ? self.preference(a) > self.preference(b) : a < b
+    }
+
+    private func preference(_ node: NodeName) -> Int {
+        let priority = min(max(self.state.spec[node]?.priority ?? 0, 0), 1_000_000)
+        let leadsNow = self.oldLeaders.contains(node)
+        switch self.kind {
+        case .planned(let candidate): return (node == candidate ? 4_000_000 : 0) + (leadsNow ? 0 : priority + 1)
+        case .requested(let target, _): return (node == target ? 4_000_000 : 0) + (leadsNow ? 0 : priority + 1)
+        case .automatic, .adopt:
+            return (self.members[node]?.way == .already ? 4_000_000 : 0) + (leadsNow ? 0 : priority + 1)
+        }
+    }
+
+    /// The chosen server and every reachable one pledged to this claim that can stream from it.
+    private func cohort(of chosen: NodeName) -> [NodeName] {
+        guard let leader = self.members[chosen]?.position else { return [chosen] }
+        return self.state.spec.nodes.filter { spec in
+            guard spec.name != chosen else { return true }
+            guard !spec.nosync, let member = self.members[spec.name], member.way == .promote,
+                let position = member.position
+            else { return false }
+            return Ancestry.canFollow(position, leader: leader)
+        }.map(\.name)
+    }
+
+    /// Fewer than asked for only if the spec allows it, and only once every other server had its chance to answer.
+    private func copies(for cohort: [NodeName], at now: Moment) -> Int? {
+        let wanted = self.state.spec.durability.copies
+        if cohort.count >= wanted { return wanted }
+        guard !self.isUnheard(besides: cohort, at: now) else { return nil }
+        return self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count) ? cohort.count : nil
+    }
+
+    /// Whether a server was asked and has neither answered nor failed, and its time is not over.
+    private func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
+        guard now - self.started < Self.answerTime else { return false }
+        return self.state.spec.nodes.contains {
+            !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
+        }
+    }
+
+    /// A new cluster is better complete than quick.
+    private var hasTime: Bool {
+        if case .adopt = self.kind { return true }
+        return false
+    }
+
+    private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {
+        let rule = Rule(
+            number: RuleNumber(term: self.claim.term, version: 0), nonce: self.claim.nonce, leader: chosen,
+            cohort: cohort, copies: copies)
+        var names: [NodeName: ReplicationName] = [:]
+        for node in self.state.spec.nodes.map(\.name) where node != chosen {
+            guard let member = self.members[node], member.way == .promote, let own = member.position, let position,
+                Ancestry.canFollow(own, leader: position)
+            else { continue }
+            names[node] = ReplicationName(node: node, suffix: self.generator.next())
+        }
+        return Plan(
+            rule: rule, way: self.members[chosen]?.way ?? .promote, names: names,
+            position: position ?? WALPosition(history: TimelineHistory(timeline: TimelineID(0)), end: .zero))
+    }
+
+    private mutating func record(_ chosen: NodeName, at now: Moment, _ effects: inout Effects) {
+        guard let plan = self.plan, plan.rule.leader == chosen else { return }
+        self.state.openRules.append(plan.rule)
+        self.state.replicationNames = plan.names
+        self.state.procedure = .promoting(rule: plan.rule, reason: self.reason)
+        self.phase = .recording
+        effects.persist = .init(
+            state: self.state,
+            entry: self.isForced
+                ? .init(kind: "forced", detail: "data loss accepted: \(self.reason)", took: now - self.started) : nil)
+    }
+
+    private func inWords(_ missing: [Rule.Missing]) -> String {
+        missing.map {
+            switch $0 {
+            case .notFenced(let unsealed):
+                "the old leader could still acknowledge with \(unsealed.map(\.text).joined(separator: ", "))"
+            case .notDiscovered(let unread, let needed):
+                "\(needed) more of \(unread.map(\.text).joined(separator: ", ")) must be read"
+            }
+        }.joined(separator: "; ") + ": " + self.failuresInWords()
+    }
+
+    private func failuresInWords() -> String {
+        self.members.sorted { $0.key < $1.key }
+            .compactMap { node, member in member.lastFailure.map { "\(node): \($0)" } }.joined(separator: ", ")
+    }
+}
