@@ -55,12 +55,12 @@ extension AgentClient {
             let result = try await self.startLeader(.init(pledge: pledge), timeout: context.timeout ?? .seconds(300))
             guard let position = result.position else { throw AgentClientError.incomplete("answer without position") }
             return .reclaimed(position)
-        case .rejoin(let pledge, let leader, let name, let discard):
+        case .rejoin(let pledge, let leader, let name, let mode):
             guard let upstream = context.upstreams[leader] else {
                 throw AgentClientError.incomplete("no address for leader \(leader)")
             }
             let request = RejoinRequest(
-                pledge: pledge, leader: upstream, replicationName: name, discard: discard, maxRate: context.maxRate,
+                pledge: pledge, leader: upstream, replicationName: name, mode: mode, maxRate: context.maxRate,
                 server: context.server)
             _ = try await self.rejoin(request, timeout: context.timeout ?? .seconds(86_400))
             return .done

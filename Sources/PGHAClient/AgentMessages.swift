@@ -129,8 +129,9 @@ package struct RejoinRequest: Hashable, Sendable, Codable {
     package var pledge: Pledge
     package var leader: AgentUpstream
     package var replicationName: ReplicationName
-    /// The old data may go before the new is there, when there is no room for both.
-    package var discard: Bool
+    /// What may be done to the data; with `discard` the old data may go before the new is there, when there is no
+    /// room for both.
+    package var mode: RejoinMode
     /// As `pg_basebackup --max-rate` takes it: `32M`, `512k`.
     package var maxRate: String?
     /// The server to copy from; the leader when nil.
@@ -139,13 +140,13 @@ package struct RejoinRequest: Hashable, Sendable, Codable {
     package var server: ServerSetup?
 
     package init(
-        pledge: Pledge, leader: AgentUpstream, replicationName: ReplicationName, discard: Bool = false,
+        pledge: Pledge, leader: AgentUpstream, replicationName: ReplicationName, mode: RejoinMode = .rebuild,
         maxRate: String? = nil, source: AgentUpstream? = nil, server: ServerSetup? = nil
     ) {
         self.pledge = pledge
         self.leader = leader
         self.replicationName = replicationName
-        self.discard = discard
+        self.mode = mode
         self.maxRate = maxRate
         self.source = source
         self.server = server

@@ -3,5 +3,5 @@ import ArgumentParser
 @main
 struct PGHA: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pgha", subcommands: [AgentCommand.self])
+        commandName: "pgha", subcommands: [AgentCommand.self, ControllerCommand.self])
 }

@@ -204,7 +204,13 @@ struct AgentServerTests {
             let new = rigs[1]
             try await self.pair(old, new)
             try await self.diverge(old, new)
-            #expect(try await new.sql("SELECT pg_create_physical_replication_slot('pgha_n1', true) IS NOT NULL") == "t")
+            // A member whose acknowledgement counts is not rebuilt behind the controller's back.
+            await #expect {
+                try await old.client.rejoin(
+                    RejoinRequest(
+                        pledge: pledge(2), leader: new.upstream,
+                        replicationName: ReplicationName(node: old.name, suffix: 6), mode: .startOnly))
+            } throws: { ($0 as? AgentFailure)?.code == "rebuild_needed" }
             let result = try await old.rejoin(new, pledge(2), suffix: 7)
             #expect(result.method == "rewind")
             try await self.checkRejoined(old, new, saved: try #require(result.saved))
@@ -248,8 +254,9 @@ struct AgentServerTests {
             await #expect { try await rigs[1].rejoin(rigs[0], pledge(2), suffix: 1) } throws: {
                 ($0 as? AgentFailure)?.systemIdentifier == other.systemIdentifier
             }
-            let control = try await rigs[1].client.facts()
-            #expect(control.systemIdentifier == other.systemIdentifier)
+            let facts = try await rigs[1].client.facts()
+            #expect(facts.systemIdentifier == other.systemIdentifier && !facts.standbySignal)
+            #expect(try await rigs[1].sql("SELECT pg_is_in_recovery()") == "f")
         }
     }
 
