@@ -45,12 +45,13 @@ enum Refusal {
     }
 
     static func rebuildNeeded(_ plan: RejoinPlan) -> AgentFailure {
-        let what = switch plan {
-        case .follow: "nothing"
-        case .rewind(let fork): "a rewind to \(fork)"
-        case .clone(let reason, _): "a new copy (\(reason.rawValue))"
-        case .refuse: "another directory"
-        }
+        let what =
+            switch plan {
+            case .follow: "nothing"
+            case .rewind(let fork): "a rewind to \(fork)"
+            case .clone(let reason, _): "a new copy (\(reason.rawValue))"
+            case .refuse: "another directory"
+            }
         return AgentFailure(
             code: "rebuild_needed", message: "The server cannot simply follow: it needs \(what)",
             hint: "Let it leave the cohort first, then rejoin with `rebuild`.")

@@ -28,7 +28,9 @@ struct UpstreamIdentity: Hashable, Sendable {
             guard let value = Self.value(&rest) else { return nil }
             pairs[keyword] = value
         }
-        guard let host = pairs["host"], let port = pairs["port"], let name = pairs["application_name"] else { return nil }
+        guard let host = pairs["host"], let port = pairs["port"], let name = pairs["application_name"] else {
+            return nil
+        }
         self.host = host
         self.port = port
         self.name = name
