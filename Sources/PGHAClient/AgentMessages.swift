@@ -124,12 +124,20 @@ package struct StartLeaderRequest: Hashable, Sendable, Codable {
     package init(pledge: Pledge) { self.pledge = pledge }
 }
 
+/// `POST /v1/start-standby`.
+package struct StartStandbyRequest: Hashable, Sendable, Codable {
+    package var pledge: Pledge
+
+    package init(pledge: Pledge) { self.pledge = pledge }
+}
+
 /// `POST /v1/rejoin`.
 package struct RejoinRequest: Hashable, Sendable, Codable {
     package var pledge: Pledge
     package var leader: AgentUpstream
     package var replicationName: ReplicationName
-    /// What may be done to the data that is there.
+    /// What may be done to the data; with `discard` the old data may go before the new is there, when there is no
+    /// room for both.
     package var mode: RejoinMode
     /// As `pg_basebackup --max-rate` takes it: `32M`, `512k`.
     package var maxRate: String?
@@ -150,9 +158,6 @@ package struct RejoinRequest: Hashable, Sendable, Codable {
         self.source = source
         self.server = server
     }
-
-    /// The old data may go before the new is there, when there is no room for both.
-    package var discard: Bool { self.mode == .discard }
 }
 
 /// `POST /v1/initialize`.

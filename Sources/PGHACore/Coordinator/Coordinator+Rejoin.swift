@@ -26,6 +26,9 @@ extension Coordinator {
         let counts = self.state?.openRules.contains { $0.cohort.contains(spec.name) } ?? true
         let hasAgent = spec.agent != nil
         let isInstalling = if case .failover = self.activity { true } else { false }
+        let isKnown = self.isKnownToFollow(spec.name, rule, names)
+        // Its WAL must be compared with the leader's first, which may end in replacing it: not while it counts.
+        if !isKnown, counts, hasAgent { return nil }
         if let facts = view.freshFacts(limit, at: now), hasAgent, facts.activity == nil {
             switch facts.postmaster {
             case .stopped, .absent:
@@ -34,14 +37,16 @@ extension Coordinator {
             case .running: break
             }
         }
+        // An observation that began before the last order, or before the last procedure ended, does not show its result.
         guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from else {
             return nil
         }
-        let patience = (view.followedAt ?? view.detachedSince) + Self.attachGrace
+        // Nobody told it whom to follow (it was sealed too late to be counted): no reason to wait.
+        let isStranded = view.followedAt == nil && seen.receiver == nil
+        let patience = isStranded ? now : (view.followedAt ?? view.detachedSince) + Self.attachGrace
         if !seen.inRecovery {
             guard hasAgent, !counts else { return nil }
-            let isFormerLeader = self.isFormerLeader(seen, rule)
-            guard isFormerLeader || view.requestedRejoin != nil else { return nil }
+            guard self.isFormerLeader(spec.name, seen, rule) || view.requestedRejoin != nil else { return nil }
             return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
         }
         // The failover itself tells its followers; here come those that it could not reach.
@@ -51,10 +56,18 @@ extension Coordinator {
             return nil
         }
         let wasTold = seen.pledge?.claim == rule.claim && seen.syncNames == SyncList.fence.setting
-        if wasTold, view.followedAt != nil, hasAgent, !counts {
+        if hasAgent, !counts, !isKnown || (wasTold && view.followedAt != nil) {
             return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
         }
         return .follow(rule.pledge, leader: rule.leader, name: self.name(of: spec.name, names, keep: counts))
+    }
+
+    /// Whether the WAL of `node` is known to be a part of the leader's: it was sealed in the claim that made the
+    /// leader, or has joined since. Of all others only an agent can tell, by comparing: equal timeline ids do not
+    /// prove equal history.
+    private func isKnownToFollow(_ node: NodeName, _ rule: Rule, _ names: [NodeName: ReplicationName]) -> Bool {
+        if rule.cohort.contains(node) || names[node] != nil { return true }
+        return self.state?.timelines.last { $0.term == rule.number.term }?.isHeld(by: node) ?? true
     }
 
     private mutating func rejoin(
@@ -72,10 +85,11 @@ extension Coordinator {
         return ReplicationName(node: node, suffix: self.generator.next())
     }
 
-    /// A primary below the current term that ran a timeline which an earlier term explains. Any other primary was
+    /// A primary that led an earlier term, or ran a timeline which an earlier term explains. Any other primary was
     /// promoted by hand: people decide.
-    func isFormerLeader(_ seen: ServerObservation, _ rule: Rule) -> Bool {
+    func isFormerLeader(_ node: NodeName, _ seen: ServerObservation, _ rule: Rule) -> Bool {
         guard let state = self.state else { return false }
+        if state.displaced.contains(node) { return true }
         if let pledge = seen.pledge, pledge.number.term < rule.number.term { return true }
         let terms = state.timelines.filter { $0.timeline == seen.timeline }.map(\.term)
         return terms.contains { $0 < rule.number.term } && !terms.contains(rule.number.term)
@@ -95,12 +109,15 @@ extension Coordinator {
             self.nodes[node]?.followedAt = now
             switch command {
             case .checkpoint: self.checkpointed(at: now, &effects)
-            case .rejoin(_, let leader, let name, _):
+            case .rejoin(let pledge, _, let name, let mode):
                 self.nodes[node]?.requestedRejoin = nil
-                self.tellInstall(node, name, leader: leader)
-            case .follow(_, let leader, let name): self.tellInstall(node, name, leader: leader)
+                self.tellInstall(node, name, pledge.claim, at: now)
+                if mode != .startOnly, pledge.claim == self.state?.rule?.claim {
+                    self.edits.append(.follows(node, pledge.number.term))
+                }
+            case .follow(let pledge, _, let name): self.tellInstall(node, name, pledge.claim, at: now)
             case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .fence,
-                .startLeader, .initialize:
+                .startLeader, .startStandby, .initialize:
                 break
             }
         case .reclaimed:
@@ -112,9 +129,9 @@ extension Coordinator {
     }
 
     /// A failover that waits for followers may count one that came back meanwhile.
-    private mutating func tellInstall(_ node: NodeName, _ name: ReplicationName, leader: NodeName) {
-        guard case .failover(var machine) = self.activity, machine.plan?.rule.leader == leader else { return }
-        machine.joined(node, name)
+    private mutating func tellInstall(_ node: NodeName, _ name: ReplicationName, _ claim: Claim, at now: Moment) {
+        guard case .failover(var machine) = self.activity, machine.claim == claim else { return }
+        machine.joined(node, name, at: now)
         self.activity = .failover(machine)
     }
 

@@ -11,7 +11,7 @@ extension Failover {
         case .wrote(let end): self.rowEnd = end
         case .senders(let senders): self.looked(senders, at: now)
         case .done:
-            if case .follow = command { self.followersTold.insert(node) }
+            if case .follow = command { self.followersTold[node] = now }
             if case .setSyncList = command { self.close(at: now, &effects) }
         case .failed(let failure):
             self.orders.failed(node, at: now)
@@ -29,8 +29,19 @@ extension Failover {
         self.phase = .attaching
         self.attachingSince = now
         self.timelineStored = false
-        self.state.timelines.append(
-            RecordedTimeline(term: plan.rule.number.term, timeline: last.timeline, fork: last.begin))
+        let term = plan.rule.number.term
+        let isKnown = self.state.timelines.contains {
+            $0.term == term && $0.timeline == last.timeline && $0.fork == last.begin
+        }
+        if !isKnown {
+            // Nothing of this term was acknowledged yet, so it may as well begin here: that is right for a leader
+            // that was promoted and for one that leads on in place, and a resumed claim need not know which.
+            self.state.timelines.removeAll { $0.term == term && $0.timeline.number == 0 }
+            self.state.timelines.append(
+                RecordedTimeline(
+                    term: term, timeline: last.timeline, fork: last.begin, start: position.end,
+                    holders: [plan.rule.leader] + plan.names.keys))
+        }
         effects.persist = .init(state: self.state)
     }
 
@@ -72,7 +83,7 @@ extension Failover {
     private mutating func replaceCohort(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, effects.persist == nil else { return }
         self.attachingSince = now
-        let cohort = Set(self.attached.filter { self.state.spec[$0]?.nosync != true }).union([plan.rule.leader])
+        let cohort = Set(self.attached.filter { self.state.spec[$0]?.nosync == false && !self.state.removing.contains($0) }).union([plan.rule.leader])
         let wanted = self.state.spec.durability.copies
         let mayDegrade = self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count)
         guard cohort.count >= wanted || mayDegrade, cohort != Set(plan.rule.cohort) else { return }
@@ -82,6 +93,7 @@ extension Failover {
         self.plan?.rule = next
         self.rowEnd = nil
         self.timelineStored = false
+        self.state.timelines.follow(plan.rule.leader, cohort)
         self.state.openRules.append(next)
         self.state.procedure = .promoting(rule: next, reason: self.reason)
         effects.persist = .init(state: self.state)
@@ -94,7 +106,10 @@ extension Failover {
         case .promoting:
             switch plan.way {
             case .promote: self.orders.send(.promote(self.pledge), to: leader, at: now, &effects)
-            case .already: self.orders.send(.reclaim(self.pledge), to: leader, at: now, &effects)
+            case .already:
+                let isStopped = self.state.spec[leader]?.agent != nil && self.orders.failureCount(leader) % 2 == 1
+                self.orders.send(
+                    isStopped ? .startLeader(self.pledge) : .reclaim(self.pledge), to: leader, at: now, &effects)
             case .start: self.orders.send(.startLeader(self.pledge), to: leader, at: now, &effects)
             }
             self.tellFollowers(at: now, &effects)
@@ -115,7 +130,11 @@ extension Failover {
 
     private mutating func tellFollowers(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan else { return }
-        for (node, name) in plan.names.sorted(by: { $0.key < $1.key }) where !self.followersTold.contains(node) {
+        for (node, name) in plan.names.sorted(by: { $0.key < $1.key }) where !self.attached.contains(node) {
+            if let told = self.followersTold[node], now - told < Self.attachGrace {
+                effects.wake(at: told + Self.attachGrace)
+                continue
+            }
             self.orders.send(.follow(self.pledge, leader: plan.rule.leader, name: name), to: node, at: now, &effects)
         }
     }
@@ -123,9 +142,7 @@ extension Failover {
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, self.phase == .opening else { return }
         self.phase = .closing
-        self.state.rule = plan.rule
-        self.state.openRules = [plan.rule]
-        self.state.procedure = nil
+        self.state.close(plan.rule)
         effects.persist = .init(
             state: self.state,
             entry: .init(
@@ -145,10 +162,10 @@ extension Failover {
     package var startedAt: Moment { self.started }
 
     /// A server came back as a standby of the candidate, under `name`, while the term is being installed.
-    mutating func joined(_ node: NodeName, _ name: ReplicationName) {
+    mutating func joined(_ node: NodeName, _ name: ReplicationName, at now: Moment) {
         guard self.plan != nil else { return }
         self.plan?.names[node] = name
         self.state.replicationNames[node] = name
-        self.followersTold.insert(node)
+        self.followersTold[node] = now
     }
 }
