@@ -203,7 +203,7 @@ package struct Coordinator: Sendable {
     }
 
     private var toldToFollow: Set<NodeName> {
-        if case .failover(let machine) = self.activity { return machine.followersTold }
+        if case .failover(let machine) = self.activity { return Set(machine.followersTold.keys) }
         return Set(self.nodes.keys)
     }
 
