@@ -221,21 +221,32 @@ actor Demo {
         self.say(self.isEphemeral ? "stopped; the data is removed" : "stopped; the data is in \(self.layout.directory)")
     }
 
+    /// Through its agent, whatever the agent is doing at the moment.
     private func stopServer(_ name: NodeName) async {
-        guard let index = self.layout.names.firstIndex(of: name),
-            let token = try? BearerToken.read(path: self.layout.tokenFile),
-            PostmasterLines(path: self.layout.postmasterFile(name))?.isAlive == true
+        guard let index = self.layout.names.firstIndex(of: name), self.processes["agent-\(name)"] != nil,
+            let token = try? BearerToken.read(path: self.layout.tokenFile)
         else { return }
         let client = AgentClient(
             baseURL: self.layout.agentURL(index), token: WireSecret(token.value), httpClient: .failingFast)
-        do {
-            try await client.stop(StopRequest(mode: .fast), timeout: .seconds(30))
-            self.say("\(name) stopped")
-        } catch let failure as AgentFailure {
-            self.say("\(name) was not stopped: \(failure.message)", .warning)
-        } catch {
-            self.say("\(name) was not stopped: its agent does not answer", .warning)
+        let deadline = ContinuousClock.now + .seconds(30)
+        while true {
+            do {
+                try await client.stop(StopRequest(mode: .fast), timeout: .seconds(30))
+                return self.say("\(name) stopped")
+            } catch let failure as AgentFailure where failure.code == "busy" && ContinuousClock.now < deadline {
+                try? await Task.sleep(for: .milliseconds(100))
+            } catch let failure as AgentFailure {
+                guard self.isRunning(name) else { return }
+                return self.say("\(name) was not stopped: \(failure.message)", .warning)
+            } catch {
+                guard self.isRunning(name) else { return }
+                return self.say("\(name) was not stopped: its agent does not answer", .warning)
+            }
         }
+    }
+
+    private func isRunning(_ name: NodeName) -> Bool {
+        PostmasterLines(path: self.layout.postmasterFile(name))?.isAlive == true
     }
 
     // MARK: - Words
