@@ -112,7 +112,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
-        .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAObservabilityTests", dependencies: ["PGHAObservability", log], swiftSettings: strict),
         .testTarget(
             name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting", log],
             swiftSettings: strict),
