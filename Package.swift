@@ -88,7 +88,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
                 hummingbird, httpClient, subprocess,
             ], swiftSettings: strict),
 

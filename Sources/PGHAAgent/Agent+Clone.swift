@@ -39,7 +39,7 @@ extension Agent {
         guard let free = DurableFile.freeBytes(directory.root), free < needed else { return }
         if old > 0 { try await Offload.run { try DurableFile.removeTree(directory.oldData) } }
         guard free + old < needed else { return }
-        guard request.discard else {
+        guard request.mode == .discard else {
             throw Refusal.noRoom("A copy beside the old data", needed: needed, free: free + old)
         }
         self.report("discarding the old data")

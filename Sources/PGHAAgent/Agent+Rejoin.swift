@@ -9,7 +9,7 @@ extension Agent {
     func rejoin(_ request: RejoinRequest) async throws -> AgentResult {
         let key = WorkKey(
             kind: .rejoin, claim: request.pledge.claim,
-            detail: "\(request.leader.name) \(request.replicationName) \(request.mode)")
+            detail: "\(request.leader.name) \(request.replicationName) \(request.mode.rawValue)")
         return try await self.perform(key, pledge: request.pledge) { agent in
             try await agent.becomeStandby(request)
         }
@@ -20,15 +20,11 @@ extension Agent {
         _ = try self.managedFiles()
         await self.adopt()
         if try await self.isAlreadyFollowing(request) { return AgentResult(method: "unchanged") }
+        try await self.checkCluster(request)
         let control = try await self.bringToRest()
-        if request.mode == .startOnly {
-            // A member of the cohort: its acknowledgement counts, so its data is not compared, only started.
-            guard control != nil else { throw Refusal.noData(self.directory.root) }
-            try await self.startFollowing(request)
-            return AgentResult(method: "follow")
-        }
         let (plan, local) = try await self.plan(request, control: control)
         self.logger.info("rejoin planned", metadata: ["plan": "\(plan)"])
+        guard request.mode != .startOnly || plan == .follow else { throw Refusal.rebuildNeeded(plan) }
         var result = AgentResult()
         switch plan {
         case .follow:
@@ -43,7 +39,7 @@ extension Agent {
             if let fork, let local, let control {
                 result.saved = try await self.saveDiverged(
                     from: fork, local: local, segmentSize: control.segmentSize, leader: request.leader,
-                    discard: request.discard)
+                    discard: request.mode == .discard)
             }
             try await self.clone(request, reason: reason)
             result.method = "clone"
@@ -52,11 +48,22 @@ extension Agent {
         return result
     }
 
+    /// Another cluster's server is not even stopped. Nothing is changed either while the leader cannot be read.
+    private func checkCluster(_ request: RejoinRequest) async throws {
+        guard self.directory.hasData else { return }
+        self.report("looking at \(request.leader.name)")
+        let leader = try await self.readLeader(request.leader)
+        guard let control = try? await self.controlData() else { return }
+        guard control.systemIdentifier == leader.systemIdentifier else {
+            throw Refusal.foreignCluster(control.systemIdentifier, leader: leader.systemIdentifier)
+        }
+    }
+
     /// Whether the server runs as a standby of that leader under that name, and streams. A server that was told so
     /// but does not stream yet gets three seconds: a repeated request must not restart it.
     private func isAlreadyFollowing(_ request: RejoinRequest) async throws -> Bool {
         guard self.postmaster != nil else { return false }
-        let wanted = self.upstreamConnection(request.leader, name: request.replicationName)
+        let wanted = UpstreamIdentity(leader: request.leader, name: request.replicationName)
         let deadline = ContinuousClock.now + .seconds(3)
         while self.postmaster != nil {
             let rows = try? await self.local.query(
@@ -64,9 +71,9 @@ extension Agent {
                 SELECT pg_is_in_recovery() AS in_recovery, current_setting('primary_conninfo') AS upstream,
                     (SELECT status FROM pg_stat_wal_receiver) AS receiver
                 """)
-            guard let row = rows?.first, try row.bool("in_recovery"), try row.string("upstream") == wanted else {
-                return false
-            }
+            guard let row = rows?.first, try row.bool("in_recovery"),
+                UpstreamIdentity(conninfo: try row.string("upstream")) == wanted
+            else { return false }
             if try row.stringIfPresent("receiver") == "streaming" {
                 try await self.updateRunningStandby()
                 return true
@@ -134,7 +141,7 @@ extension Agent {
     ) async throws -> AgentResult {
         let saved = try await self.saveDiverged(
             from: fork, local: local, segmentSize: control.segmentSize, leader: request.leader,
-            discard: request.discard)
+            discard: request.mode == .discard)
         do {
             try await self.rewind(request, control: control)
             return AgentResult(method: "rewind", saved: saved)

@@ -44,6 +44,19 @@ enum Refusal {
             hint: "Let the node rejoin: it will be copied anew. What only it held is under diverged/.")
     }
 
+    static func rebuildNeeded(_ plan: RejoinPlan) -> AgentFailure {
+        let what =
+            switch plan {
+            case .follow: "nothing"
+            case .rewind(let fork): "a rewind to \(fork)"
+            case .clone(let reason, _): "a new copy (\(reason.rawValue))"
+            case .refuse: "another directory"
+            }
+        return AgentFailure(
+            code: "rebuild_needed", message: "The server cannot simply follow: it needs \(what)",
+            hint: "Let it leave the cohort first, then rejoin with `rebuild`.")
+    }
+
     static let neverLeader = AgentFailure(
         code: "standby_signal_missing",
         message: "Without standby.signal this server would start as a primary",

@@ -129,7 +129,8 @@ package struct RejoinRequest: Hashable, Sendable, Codable {
     package var pledge: Pledge
     package var leader: AgentUpstream
     package var replicationName: ReplicationName
-    /// What may be done to the data that is there.
+    /// What may be done to the data; with `discard` the old data may go before the new is there, when there is no
+    /// room for both.
     package var mode: RejoinMode
     /// As `pg_basebackup --max-rate` takes it: `32M`, `512k`.
     package var maxRate: String?
@@ -150,9 +151,6 @@ package struct RejoinRequest: Hashable, Sendable, Codable {
         self.source = source
         self.server = server
     }
-
-    /// The old data may go before the new is there, when there is no room for both.
-    package var discard: Bool { self.mode == .discard }
 }
 
 /// `POST /v1/initialize`.

@@ -4,7 +4,7 @@ import PGHACore
 /// Whether what a command asked for is done, judged by the statuses that follow. Pure: the caller polls.
 package struct OperationWatch: Sendable {
     package enum Goal: Hashable, Sendable {
-        /// A leader leads and every other node streams.
+        /// A leader leads, and every other node streams and counts, as far as it may.
         case formed
         /// A term above `term` is in force, led by `target` when one was named.
         case newLeader(after: UInt64, target: String?)
@@ -37,7 +37,7 @@ package struct OperationWatch: Sendable {
         guard let last = self.last else {
             return report.phase == "steady" ? [] : [["phase ", Styled(report.phase.replacing("_", with: " "), .strong)]]
         }
-        return StatusChanges.lines(from: last, to: report)
+        return StatusChanges.lines(from: last, to: report, brief: true)
     }
 
     /// Why it is not done yet, for a time-out.
@@ -45,8 +45,8 @@ package struct OperationWatch: Sendable {
         guard let last = self.last else { return "the controller has not answered" }
         let waiting = last.waitingFor.map { ": \($0)" } ?? ""
         let missing = last.nodes.filter { $0.state != "leading" && $0.state != "streaming" }
-        let nodes = missing.map { "\($0.name) is \($0.state)" }.joined(separator: ", ")
-        return "phase \(last.phase.replacing("_", with: " "))\(waiting)\(nodes.isEmpty ? "" : "; \(nodes)")"
+        let nodes = missing.map { ", \($0.name): \($0.state)" }.joined()
+        return "phase \(last.phase.replacing("_", with: " "))\(waiting)\(nodes)"
     }
 
     private mutating func judge(_ report: StatusReport, at elapsed: Duration) -> Outcome {
@@ -60,11 +60,13 @@ package struct OperationWatch: Sendable {
     }
 
     private func judgeFormed(_ report: StatusReport) -> Outcome {
-        guard report.phase == "steady", let leader = report.leader, report[leader]?.state == "leading",
-            report.nodes.allSatisfy({ $0.name == leader || $0.state == "streaming" }),
+        guard report.phase == "steady", report.verdict == "healthy", let leader = report.leader,
+            report[leader]?.state == "leading",
+            report.nodes.allSatisfy({ $0.name == leader || $0.state == "streaming" && ($0.sync == "quorum" || $0.nosync) }),
             report.durability.effectiveCopies == report.durability.copies
         else { return .running }
-        return .done("\(leader) leads, \(report.nodes.count - 1) standby(s) stream")
+        let standbys = report.nodes.count - 1
+        return .done("\(leader) leads" + (standbys == 0 ? "" : ", \(standbys) \(standbys == 1 ? "standby streams" : "standbys stream")"))
     }
 
     private mutating func judgeLeader(

@@ -17,7 +17,8 @@ struct PGHA: AsyncParsableCommand {
                     SwitchoverCommandLine.self, RejoinCommandLine.self, RestartCommandLine.self, PauseCommand.self,
                     ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, StoreCommand.self,
                 ]),
-            CommandGroup(name: "Services:", subcommands: [ControllerCommand.self, AgentCommand.self]),
+            CommandGroup(
+                name: "Services:", subcommands: [ControllerCommand.self, AgentCommand.self, DemoCommand.self]),
         ])
 
     static func main() async {

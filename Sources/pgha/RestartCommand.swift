@@ -6,13 +6,13 @@ import PGHACore
 /// `pgha restart`.
 struct RestartCommandLine: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restart", abstract: "Restart PostgreSQL on one node, or on all of them one at a time.",
+        commandName: "restart", abstract: "Restart PostgreSQL on one standby, or on all of them one at a time.",
         discussion: """
-            Without NODE the standbys are restarted first, each only after the one before streams again, and the \
-            leader last: that is how settings that wait for a restart take effect.
+            That is how settings that wait for a restart take effect. A leader is never restarted under its \
+            clients: run 'pgha switchover' first, then restart it.
             """)
 
-    @Argument(help: "The node to restart; all when left out.")
+    @Argument(help: "The node to restart; every standby when left out.")
     var node: NodeName?
 
     @OptionGroup var wait: WaitOptions
@@ -21,7 +21,7 @@ struct RestartCommandLine: AsyncParsableCommand {
     func run() async throws {
         let client = try self.options.client()
         let before = try await client.status()
-        let nodes = before.nodes.filter { self.node == nil || $0.name == self.node?.text }
+        let nodes = before.nodes.filter { self.node.map(\.text) == $0.name || self.node == nil && $0.name != before.leader }
         let processes = nodes.map { ($0.name, $0.postmasterPID) }
         let accepted = try await client.restart(RestartCommand(node: self.node?.text))
         try await self.wait.finish(

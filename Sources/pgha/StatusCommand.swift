@@ -42,6 +42,8 @@ struct StatusWatcher {
 
     private let terminal = Terminal.standardOutput
     private var last: StatusReport?
+    /// When `last` came.
+    private var lastSeen = ""
     private var isReachable = true
     private var block: LiveBlock
 
@@ -70,7 +72,7 @@ struct StatusWatcher {
     private mutating func show(_ report: StatusReport) throws(ControllerFailure) {
         var changes = self.last.map { StatusChanges.lines(from: $0, to: report) } ?? []
         if !self.isReachable { changes.insert("the controller answers again", at: 0) }
-        defer { (self.last, self.isReachable) = (report, true) }
+        defer { (self.last, self.lastSeen, self.isReachable) = (report, HumanClock.timeOfDay, true) }
         switch self.format {
         case .json:
             if self.last.map({ !StatusChanges.lines(from: $0, to: report).isEmpty }) ?? true {
@@ -90,7 +92,8 @@ struct StatusWatcher {
         self.isReachable = false
         if self.format == .table, self.terminal.isTerminal {
             let old = self.last.map(StatusView.lines) ?? []
-            self.draw(log: news, [[Styled("OLD: \(failure.message)", .bad)], ""] + old)
+            let banner: Line = [Styled("AS OF \(self.lastSeen): \(failure.message)", .bad)]
+            self.draw(log: news, [banner, ""] + old)
         } else if !news.isEmpty {
             Terminal.standardError.write(Self.stamped(news).rendered(colour: false))
         }

@@ -156,11 +156,14 @@ final class AgentRig: Sendable {
                 databases: [DatabaseSetup(name: "app", owner: "app")]))
     }
 
-    func rejoin(_ leader: AgentRig, _ pledge: Pledge, suffix: UInt64) async throws -> AgentResult {
+    func rejoin(_ leader: AgentRig, _ pledge: Pledge, suffix: UInt64, maxRate: String? = nil) async throws
+        -> AgentResult
+    {
         try await self.client.rejoin(
             RejoinRequest(
                 pledge: pledge, leader: leader.upstream,
-                replicationName: ReplicationName(node: self.name, suffix: suffix), server: self.server))
+                replicationName: ReplicationName(node: self.name, suffix: suffix), maxRate: maxRate,
+                server: self.server))
     }
 }
 

@@ -110,6 +110,17 @@ import Testing
         #expect(HealthRoutes.bytes("99999999999TB") == nil)
     }
 
+    @Test func anUpstreamIsKnownHoweverItIsWritten() throws {
+        let leader = AgentUpstream(name: try #require(NodeName("n1")), host: "10.0.0.1", port: 5432)
+        let name = ReplicationName(node: try #require(NodeName("n2")), suffix: 7)
+        let wanted = UpstreamIdentity(leader: leader, name: name)
+        #expect(
+            UpstreamIdentity(conninfo: "port = 5432 host='10.0.0.1' passfile='a\\'b' application_name=\(name)")
+                == wanted)
+        #expect(UpstreamIdentity(conninfo: "host=10.0.0.2 port=5432 application_name=\(name)") != wanted)
+        #expect(UpstreamIdentity(conninfo: "") == nil && UpstreamIdentity(conninfo: "host='x") == nil)
+    }
+
     @Test func secretsAreNeverPrinted() {
         let secret = WireSecret("hunter2")
         #expect("\(secret)" == "***" && String(reflecting: secret) == "***")

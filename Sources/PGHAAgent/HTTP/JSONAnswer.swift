@@ -46,7 +46,7 @@ enum JSONAnswer {
         switch failure.code {
         case "bad_request", "invalid_setup", "managed_setting": .badRequest
         case "older_pledge", "busy", "superseded", "foreign_cluster", "data_directory_not_empty", "half_rewound",
-            "standby_signal_missing", "no_data_directory", "not_running", "no_setup":
+            "standby_signal_missing", "no_data_directory", "rebuild_needed", "not_running", "no_setup":
             .conflict
         case "leader_unreadable": .badGateway
         case "no_room": .init(code: 507, reasonPhrase: "Insufficient Storage")

@@ -45,18 +45,29 @@ enum Program {
             }
         }
         guard let process = ProcessHandle(pid: pid) else { throw SystemError("pidfd_open \(path)") }
+        let isOver = Flag()
         return try await withTaskCancellationHandler {
             async let standardOutput = Self.drain(output.read, lines)
             async let standardError = Self.drain(error.read, progress)
             let result = Output(
                 status: await process.waitForExit().status ?? -1,
                 standardOutput: await standardOutput, standardError: await standardError)
+            isOver.value.withLock { $0 = true }
             try Task.checkCancellation()
             return result
         } onCancel: {
-            process.signal(SIGINT)
-            DispatchQueue.global().asyncAfter(deadline: .now() + 2) { process.signal(SIGKILL) }
+            // The whole group (each program leads its own): pg_basebackup's child that streams WAL holds the pipes
+            // open, and would go on without its parent.
+            isOver.value.withLock { if !$0 { kill(-pid, SIGINT) } }
+            DispatchQueue.global().asyncAfter(deadline: .now() + 2) {
+                isOver.value.withLock { if !$0 { kill(-pid, SIGKILL) } }
+            }
         }
+    }
+
+    /// Set once all of the program is over: from then on its number may be another's.
+    private final class Flag: Sendable {
+        let value = Mutex(false)
     }
 
     private struct Pipe {

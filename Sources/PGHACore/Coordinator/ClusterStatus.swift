@@ -137,7 +137,7 @@ extension Coordinator {
             case (false, true): node.state = view.attachedSince != nil ? "streaming" : "detached"
             case (false, false):
                 node.state = rule == nil ? "primary" : "forked"
-                let former = rule.map { self.isFormerLeader(seen, $0) } ?? false
+                let former = rule.map { self.isFormerLeader(node.spec.name, seen, $0) } ?? false
                 if rule != nil {
                     node.problems.append(
                         former

@@ -4,8 +4,8 @@ extension Coordinator {
         self.verdict = self.health.verdict(at: now)
         guard self.state != nil, self.halted == nil, self.writing == nil else { return }
         switch self.activity {
-        case .idle, .ruleChange: self.judgeLeader(at: now, &effects)
-        case .bootstrap, .preparing, .failover: break
+        case .idle, .preparing, .ruleChange: self.judgeLeader(at: now, &effects)
+        case .bootstrap, .failover: break
         }
         guard self.writing == nil else { return }
         if case .idle = self.activity {
@@ -43,7 +43,9 @@ extension Coordinator {
         _ rule: Rule, _ cause: LeaderHealth.Cause, at now: Moment, _ effects: inout Effects
     ) {
         guard cause == .postmasterExited, self.state?.spec[rule.leader]?.agent != nil else { return }
-        self.hostOrders.send(.startLeader(rule.pledge), to: rule.leader, at: now, &effects)
+        // It may have taken the pledge of a change that was not confirmed.
+        let newest = self.state?.openRules.last { $0.claim == rule.claim } ?? rule
+        self.hostOrders.send(.startLeader(newest.pledge), to: rule.leader, at: now, &effects)
     }
 
     // MARK: - Who is in the cohort
@@ -64,6 +66,9 @@ extension Coordinator {
                 copies == rule.copies ? nil : "\(copies) copies instead of \(rule.copies)",
             ].compactMap { $0 }.joined(separator: "; ")
             self.changeRule(cohort: cohort, copies: copies, reason: words, at: now, &effects)
+        } else if state.openRules.count > 1 || state.procedure != nil {
+            self.changeRule(
+                cohort: cohort, copies: copies, reason: "an earlier change was not confirmed", at: now, &effects)
         } else if leader.syncNames != expected {
             self.changeRule(
                 cohort: cohort, copies: copies, reason: "synchronous_standby_names was not what the rule asks for",
@@ -77,6 +82,10 @@ extension Coordinator {
         guard var state = self.state else { return }
         for node in cohort {
             if let name = self.nodes[node]?.pendingName { state.replicationNames[node] = name }
+        }
+        state.displaced.removeAll { cohort.contains($0) }
+        if let leader = state.rule?.leader {
+            state.timelines.follow(leader, self.nodes.filter { $0.value.attachedSince != nil && $0.key != leader }.keys)
         }
         self.start(
             .ruleChange(RuleChange(state, cohort: cohort, copies: copies, reason: reason, at: now)), at: now, &effects)

@@ -26,6 +26,9 @@ extension Coordinator {
         let counts = self.state?.openRules.contains { $0.cohort.contains(spec.name) } ?? true
         let hasAgent = spec.agent != nil
         let isInstalling = if case .failover = self.activity { true } else { false }
+        let isKnown = self.isKnownToFollow(spec.name, rule, names)
+        // Its WAL must be compared with the leader's first, which may end in replacing it: not while it counts.
+        if !isKnown, counts, hasAgent { return nil }
         if let facts = view.freshFacts(limit, at: now), hasAgent, facts.activity == nil {
             switch facts.postmaster {
             case .stopped, .absent:
@@ -34,14 +37,14 @@ extension Coordinator {
             case .running: break
             }
         }
+        // An observation that began before the last order, or before the last procedure ended, does not show its result.
         guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from else {
             return nil
         }
         let patience = (view.followedAt ?? view.detachedSince) + Self.attachGrace
         if !seen.inRecovery {
             guard hasAgent, !counts else { return nil }
-            let isFormerLeader = self.isFormerLeader(seen, rule)
-            guard isFormerLeader || view.requestedRejoin != nil else { return nil }
+            guard self.isFormerLeader(spec.name, seen, rule) || view.requestedRejoin != nil else { return nil }
             return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
         }
         // The failover itself tells its followers; here come those that it could not reach.
@@ -51,10 +54,18 @@ extension Coordinator {
             return nil
         }
         let wasTold = seen.pledge?.claim == rule.claim && seen.syncNames == SyncList.fence.setting
-        if wasTold, view.followedAt != nil, hasAgent, !counts {
+        if hasAgent, !counts, !isKnown || (wasTold && view.followedAt != nil) {
             return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
         }
         return .follow(rule.pledge, leader: rule.leader, name: self.name(of: spec.name, names, keep: counts))
+    }
+
+    /// Whether the WAL of `node` is known to be a part of the leader's: it was sealed in the claim that made the
+    /// leader, or has joined since. Of all others only an agent can tell, by comparing: equal timeline ids do not
+    /// prove equal history.
+    private func isKnownToFollow(_ node: NodeName, _ rule: Rule, _ names: [NodeName: ReplicationName]) -> Bool {
+        if rule.cohort.contains(node) || names[node] != nil { return true }
+        return self.state?.timelines.last { $0.term == rule.number.term }?.isHeld(by: node) ?? true
     }
 
     private mutating func rejoin(
@@ -72,10 +83,11 @@ extension Coordinator {
         return ReplicationName(node: node, suffix: self.generator.next())
     }
 
-    /// A primary below the current term that ran a timeline which an earlier term explains. Any other primary was
+    /// A primary that led an earlier term, or ran a timeline which an earlier term explains. Any other primary was
     /// promoted by hand: people decide.
-    func isFormerLeader(_ seen: ServerObservation, _ rule: Rule) -> Bool {
+    func isFormerLeader(_ node: NodeName, _ seen: ServerObservation, _ rule: Rule) -> Bool {
         guard let state = self.state else { return false }
+        if state.displaced.contains(node) { return true }
         if let pledge = seen.pledge, pledge.number.term < rule.number.term { return true }
         let terms = state.timelines.filter { $0.timeline == seen.timeline }.map(\.term)
         return terms.contains { $0 < rule.number.term } && !terms.contains(rule.number.term)
@@ -100,7 +112,7 @@ extension Coordinator {
                 self.tellInstall(node, name, leader: leader)
             case .follow(_, let leader, let name): self.tellInstall(node, name, leader: leader)
             case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .fence,
-                .startLeader, .initialize:
+                .startLeader, .startStandby, .initialize:
                 break
             }
         case .reclaimed:

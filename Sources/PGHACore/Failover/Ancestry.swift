@@ -1,8 +1,10 @@
 /// Ranks WAL positions along the history that recorded terms explain.
 ///
-/// A later term wins whatever its position: its leader was chosen with every durable commit below the fork, and
-/// nothing on the older timeline beyond that fork was acknowledged. WAL on a timeline that no recorded term
-/// explains (a promotion by hand, or one that was never opened) counts only up to its fork.
+/// A position belongs to the greatest term whose beginning it contains. A later term wins whatever its position: its
+/// leader was chosen with every durable commit below the beginning, and nothing on another branch beyond that was
+/// acknowledged. WAL on a timeline that no recorded term explains (a promotion by hand, or one that was never
+/// opened) counts only up to its fork; WAL of a timeline that a later term did not continue counts for its own term
+/// only, whatever its id.
 package struct Ancestry: Hashable, Sendable {
     package struct Rank: Hashable, Comparable, Sendable {
         /// The term of the last timeline that is explained; zero when none is.
@@ -21,26 +23,48 @@ package struct Ancestry: Hashable, Sendable {
 
     package init(_ recorded: [RecordedTimeline]) { self.recorded = recorded }
 
-    package func rank(_ position: WALPosition) -> Rank {
-        var rank = Rank(term: .zero, end: .zero)
+    package func rank(_ position: WALPosition, of node: NodeName) -> Rank {
+        var best = Rank(term: .zero, end: position.history.segments[0].end ?? position.end)
         for segment in position.history.segments {
-            let terms = self.recorded.lazy
-                .filter { $0.timeline == segment.timeline && $0.fork == segment.begin }.map(\.term)
-            guard let term = terms.max() else {
-                return Rank(term: rank.term, end: min(rank.end, segment.begin ?? .zero))
+            let end = segment.end ?? position.end
+            for recorded in self.explaining(segment.timeline, segment.begin, node) where recorded.begin <= end {
+                best = max(best, Rank(term: recorded.term, end: end))
             }
-            rank = Rank(term: max(rank.term, term), end: segment.end ?? position.end)
         }
-        return Rank(term: rank.term, end: min(rank.end, position.end))
+        return best
     }
 
-    /// Whether a server at `position` can stream from one at `leader` without losing WAL of its own: its timelines
-    /// are the first of the leader's, with the same switch points, and it ends before the leader left its last one.
-    package static func canFollow(_ position: WALPosition, leader: WALPosition) -> Bool {
-        let ours = position.history.segments, theirs = leader.history.segments
+    private func explaining(_ timeline: TimelineID, _ begin: LSN?, _ node: NodeName) -> [RecordedTimeline] {
+        self.recorded.filter {
+            $0.fork == begin && ($0.timeline == timeline || $0.timeline.number == 0) && $0.isHeld(by: node)
+        }
+    }
+
+    /// Whether `node` can stream from `leader` without losing WAL of its own: its timelines are the first of the
+    /// leader's, with the same switch points, it ends before the leader left its last one, and that one is known to
+    /// be the same and not merely to have the same id.
+    package func canFollow(
+        _ node: NodeName, at position: WALPosition, leader: NodeName, at leaderPosition: WALPosition
+    ) -> Bool {
+        let ours = position.history.segments, theirs = leaderPosition.history.segments
         guard ours.count <= theirs.count else { return false }
         for (our, their) in zip(ours.dropLast(), theirs) where our != their { return false }
         let last = ours[ours.count - 1], same = theirs[ours.count - 1]
-        return last.timeline == same.timeline && last.begin == same.begin && position.end <= same.end ?? leader.end
+        guard last.timeline == same.timeline, last.begin == same.begin, position.end <= same.end ?? leaderPosition.end
+        else { return false }
+        return last.begin == nil
+            || self.explaining(last.timeline, last.begin, node).contains { $0.isHeld(by: leader) }
+    }
+}
+
+extension [RecordedTimeline] {
+    /// `followers` stream from `leader` from here on: they hold what it holds and nothing else.
+    package mutating func follow(_ leader: NodeName, _ followers: some Sequence<NodeName>) {
+        let followers = Set(followers)
+        for index in self.indices {
+            guard let holders = self[index].holders else { continue }
+            let others = Set(holders).subtracting(followers)
+            self[index].holders = (holders.contains(leader) ? others.union(followers) : others).sorted()
+        }
     }
 }

@@ -29,8 +29,19 @@ extension Failover {
         self.phase = .attaching
         self.attachingSince = now
         self.timelineStored = false
-        self.state.timelines.append(
-            RecordedTimeline(term: plan.rule.number.term, timeline: last.timeline, fork: last.begin))
+        let term = plan.rule.number.term
+        let isKnown = self.state.timelines.contains {
+            $0.term == term && $0.timeline == last.timeline && $0.fork == last.begin
+        }
+        if !isKnown {
+            // Nothing of this term was acknowledged yet, so it may as well begin here: that is right for a leader
+            // that was promoted and for one that leads on in place, and a resumed claim need not know which.
+            self.state.timelines.removeAll { $0.term == term && $0.timeline.number == 0 }
+            self.state.timelines.append(
+                RecordedTimeline(
+                    term: term, timeline: last.timeline, fork: last.begin, start: position.end,
+                    holders: [plan.rule.leader] + plan.names.keys))
+        }
         effects.persist = .init(state: self.state)
     }
 
@@ -82,6 +93,7 @@ extension Failover {
         self.plan?.rule = next
         self.rowEnd = nil
         self.timelineStored = false
+        self.state.timelines.follow(plan.rule.leader, cohort)
         self.state.openRules.append(next)
         self.state.procedure = .promoting(rule: next, reason: self.reason)
         effects.persist = .init(state: self.state)
@@ -94,7 +106,10 @@ extension Failover {
         case .promoting:
             switch plan.way {
             case .promote: self.orders.send(.promote(self.pledge), to: leader, at: now, &effects)
-            case .already: self.orders.send(.reclaim(self.pledge), to: leader, at: now, &effects)
+            case .already:
+                let isStopped = self.state.spec[leader]?.agent != nil && self.orders.failureCount(leader) % 2 == 1
+                self.orders.send(
+                    isStopped ? .startLeader(self.pledge) : .reclaim(self.pledge), to: leader, at: now, &effects)
             case .start: self.orders.send(.startLeader(self.pledge), to: leader, at: now, &effects)
             }
             self.tellFollowers(at: now, &effects)
@@ -123,6 +138,7 @@ extension Failover {
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, self.phase == .opening else { return }
         self.phase = .closing
+        self.state.displaced = Set(self.state.displaced).union(self.oldLeaders).subtracting([plan.rule.leader]).sorted()
         self.state.rule = plan.rule
         self.state.openRules = [plan.rule]
         self.state.procedure = nil

@@ -13,13 +13,22 @@ extension Failover {
         case .fenced(let position):
             self.evidence.fenced.insert(node)
             self.members[node] = Member(position: position, way: position == nil ? nil : .start)
+            self.members[node]?.isStopped = true
             self.holdsStill(node, position: position)
         case .failed(let failure):
             self.members[node, default: Member()].lastFailure = failure
+            self.members[node]?.isStopped = false
+            if case .unreachable = failure, case .seal = command { self.members[node]?.isStopped = true }
             self.orders.failed(node, at: now)
             if case .readPosition = command { self.lose(node) }
             return
-        case .done, .promoted, .wrote, .senders, .initialized: break
+        case .done:
+            if case .startStandby = command {
+                self.members[node] = Member()
+                self.evidence.read.remove(node)
+                self.evidence.leaderRead.remove(node)
+            }
+        case .promoted, .wrote, .senders, .initialized: break
         }
         self.orders.succeeded(node)
     }
@@ -77,60 +86,60 @@ extension Failover {
     mutating func sendSealingOrders(at now: Moment, _ effects: inout Effects) {
         switch self.phase {
         case .handingOver:
-            for leader in self.oldLeaders where !self.evidence.fenced.contains(leader) {
+            for leader in self.oldLeaders.sorted() where !self.evidence.fenced.contains(leader) {
                 self.orders.send(.fence(self.pledge, clean: true), to: leader, at: now, &effects)
             }
         case .rereading(let rest):
             for node in rest.sorted() { self.orders.send(.readPosition(self.pledge), to: node, at: now, &effects) }
         case .sealing:
             for node in self.state.spec.nodes.map(\.name) {
-                guard self.members[node]?.position == nil, !self.evidence.fenced.contains(node) else { continue }
-                self.orders.send(self.sealingOrder(for: node), to: node, at: now, &effects)
+                // A leader that was stopped cleanly can hold a copy only when it runs, as a standby.
+                if self.needsMoreCopies, self.members[node]?.way == .start {
+                    self.orders.send(.startStandby(self.pledge), to: node, at: now, &effects)
+                } else if self.members[node]?.position == nil {
+                    self.orders.send(self.sealingOrder(for: node), to: node, at: now, &effects)
+                }
             }
         case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
-    /// A standby is sealed; a server that leads, or turns out to be a primary, is reclaimed where it runs, or
-    /// fenced through its agent. The two take turns, since it is not known which way is open.
+    /// A standby is sealed, and started for it when it does not run. A server that leads, or turns out to be a
+    /// primary, is reclaimed where it runs, or fenced through its agent and then started as a standby. The ways take
+    /// turns, since it is not known which is open.
     private func sealingOrder(for node: NodeName) -> NodeCommand {
-        if case .adopt(let leader) = self.kind { return node == leader ? .reclaim(self.pledge) : .seal(self.pledge) }
-        let seen = self.members[node]?.lastFailure
-        guard self.oldLeaders.contains(node) || seen == .isPrimary else { return .seal(self.pledge) }
-        if self.evidence.sealed.contains(node) { return .seal(self.pledge) }
+        let member = self.members[node] ?? Member()
         let hasAgent = self.state.spec[node]?.agent != nil
-        let mayStayUp: Bool
-        switch self.kind {
-        case .automatic, .adopt: mayStayUp = true
-        case .requested, .planned: mayStayUp = !hasAgent
+        let turn = self.orders.failureCount(node) % 2 == 1
+        if case .adopt(let leader) = self.kind, node == leader {
+            return hasAgent && turn ? .startLeader(self.pledge) : .reclaim(self.pledge)
         }
-        if seen == .isStandby { return .seal(self.pledge) }
+        let isFenced = self.evidence.fenced.contains(node)
+        let leads = self.oldLeaders.contains(node) && !isFenced && member.lastFailure != .isStandby
+        guard leads || member.lastFailure == .isPrimary else {
+            return hasAgent && member.isStopped ? .startStandby(self.pledge) : .seal(self.pledge)
+        }
         // A dead process is found at once by its agent; a live one keeps its clients when it is reclaimed.
-        let fenceFirst = !mayStayUp
-        let turn = self.orders.failureCount(node) % 2 == 0
-        return hasAgent && (fenceFirst || !turn) ? .fence(self.pledge, clean: false) : .reclaim(self.pledge)
+        let fenceFirst: Bool
+        switch self.kind {
+        case .automatic, .adopt: fenceFirst = false
+        case .requested, .planned: fenceFirst = true
+        }
+        return hasAgent && (fenceFirst || turn) ? .fence(self.pledge, clean: false) : .reclaim(self.pledge)
     }
 
     /// The server to lead, when every open rule allows it. Sets ``blockedReason`` otherwise.
     private mutating func choose(at now: Moment, _ effects: inout Effects) -> NodeName? {
-        let known = self.members.compactMapValues(\.position)
+        let known = self.members.compactMapValues { self.reach($0) }
         guard !known.isEmpty else {
             self.blockedReason = "no server could be sealed: \(self.failuresInWords())"
             return nil
         }
         let ancestry = Ancestry(self.state.timelines)
-        let ranks = known.mapValues { ancestry.rank($0) }
+        var ranks: [NodeName: Ancestry.Rank] = [:]
+        for (node, position) in known { ranks[node] = ancestry.rank(position, of: node) }
         if self.isForced { return self.chooseForced(ranks, at: now) }
-        guard let best = ranks.values.max() else { return nil }
-        let greatest = ranks.filter { $0.value == best }.keys.filter { self.isEligible($0, at: now) }
-        guard let chosen = greatest.min(by: { self.isPreferred($0, over: $1) }) else {
-            let holders = ranks.filter { $0.value == best }.keys.sorted().map(\.text).joined(separator: ", ")
-            self.blockedReason = "only \(holders) holds the latest WAL and may not be promoted"
-            return nil
-        }
-        let missing = self.state.openRules.flatMap { $0.missing(self.evidence, chosen: chosen) }
-        guard missing.isEmpty else {
-            self.blockedReason = self.inWords(missing)
+        guard let chosen = self.successor(ranks, at: now) ?? self.greatest(ranks, self.evidence, at: now) else {
             return nil
         }
         if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
@@ -140,12 +149,53 @@ extension Failover {
         }
         let cohort = self.cohort(of: chosen)
         guard let copies = self.copies(for: cohort, at: now) else {
+            self.needsMoreCopies = true
             self.blockedReason =
                 "\(cohort.count) servers can hold copies, \(self.state.spec.durability.copies) are asked for"
             return nil
         }
         self.blockedReason = nil
+        self.needsMoreCopies = false
         self.plan = self.makePlan(chosen, cohort: cohort, copies: copies, position: known[chosen])
+        return chosen
+    }
+
+    /// How far a member's WAL reaches. A running primary's goes on: whatever a follower of it holds, it holds too.
+    private func reach(_ member: Member) -> WALPosition? {
+        guard let position = member.position else { return nil }
+        return member.way == .already ? WALPosition(history: position.history, end: LSN(.max)) : position
+    }
+
+    /// When somebody asked for a change of leader: the best of the others, if they alone satisfy every open rule.
+    private mutating func successor(_ ranks: [NodeName: Ancestry.Rank], at now: Moment) -> NodeName? {
+        switch self.kind {
+        case .automatic, .adopt: return nil
+        case .requested, .planned: break
+        }
+        let staying = self.oldLeaders.filter { self.members[$0]?.way == .already }
+        guard !staying.isEmpty else { return nil }
+        var evidence = self.evidence
+        evidence.leaderRead.subtract(staying)
+        return self.greatest(ranks.filter { !staying.contains($0.key) }, evidence, at: now)
+    }
+
+    /// The preferred one among those with the greatest rank, if every open rule allows it.
+    private mutating func greatest(
+        _ ranks: [NodeName: Ancestry.Rank], _ evidence: SealEvidence, at now: Moment
+    ) -> NodeName? {
+        guard let best = ranks.values.max() else { return nil }
+        let holders = ranks.filter { $0.value == best }.keys
+        guard let chosen = holders.filter({ self.isEligible($0, at: now) }).min(by: { self.isPreferred($0, over: $1) })
+        else {
+            let names = holders.sorted().map(\.text).joined(separator: ", ")
+            self.blockedReason = "only \(names) holds the latest WAL and may not be promoted"
+            return nil
+        }
+        let missing = self.state.openRules.flatMap { $0.missing(evidence, chosen: chosen) }
+        guard missing.isEmpty else {
+            self.blockedReason = self.inWords(missing)
+            return nil
+        }
         return chosen
     }
 
@@ -168,7 +218,7 @@ extension Failover {
         let cohort = self.cohort(of: chosen)
         self.plan = self.makePlan(
             chosen, cohort: cohort, copies: min(self.state.spec.durability.copies, cohort.count),
-            position: self.members[chosen]?.position)
+            position: self.members[chosen].flatMap { self.reach($0) })
         return chosen
     }
 
@@ -201,13 +251,14 @@ extension Failover {
 
     /// The chosen server and every reachable one pledged to this claim that can stream from it.
     private func cohort(of chosen: NodeName) -> [NodeName] {
-        guard let leader = self.members[chosen]?.position else { return [chosen] }
+        guard let leader = self.members[chosen].flatMap({ self.reach($0) }) else { return [chosen] }
+        let ancestry = Ancestry(self.state.timelines)
         return self.state.spec.nodes.filter { spec in
             guard spec.name != chosen else { return true }
             guard !spec.nosync, let member = self.members[spec.name], member.way == .promote,
                 let position = member.position
             else { return false }
-            return Ancestry.canFollow(position, leader: leader)
+            return ancestry.canFollow(spec.name, at: position, leader: chosen, at: leader)
         }.map(\.name)
     }
 
@@ -237,10 +288,11 @@ extension Failover {
         let rule = Rule(
             number: RuleNumber(term: self.claim.term, version: 0), nonce: self.claim.nonce, leader: chosen,
             cohort: cohort, copies: copies)
+        let ancestry = Ancestry(self.state.timelines)
         var names: [NodeName: ReplicationName] = [:]
         for node in self.state.spec.nodes.map(\.name) where node != chosen {
             guard let member = self.members[node], member.way == .promote, let own = member.position, let position,
-                Ancestry.canFollow(own, leader: position)
+                ancestry.canFollow(node, at: own, leader: chosen, at: position)
             else { continue }
             names[node] = ReplicationName(node: node, suffix: self.generator.next())
         }
@@ -253,6 +305,13 @@ extension Failover {
         guard let plan = self.plan, plan.rule.leader == chosen else { return }
         self.state.openRules.append(plan.rule)
         self.state.replicationNames = plan.names
+        self.state.timelines.follow(chosen, plan.names.keys)
+        if plan.way == .promote {
+            self.state.timelines.append(
+                RecordedTimeline(
+                    term: plan.rule.number.term, timeline: TimelineID(0), fork: plan.position.end,
+                    holders: [chosen] + plan.names.keys))
+        }
         self.state.procedure = .promoting(rule: plan.rule, reason: self.reason)
         self.phase = .recording
         effects.persist = .init(

@@ -63,6 +63,8 @@ package struct Failover: Sendable {
         var position: WALPosition?
         var way: Way?
         var lastFailure: NodeFailure?
+        /// It seems not to run: it is started as a standby before it is sealed.
+        var isStopped = false
     }
 
     /// How long the clean stop of a switchover may take before the others are sealed anyway.
@@ -70,7 +72,7 @@ package struct Failover: Sendable {
     /// How long a server that was asked may leave us waiting before a decision is made without it.
     static let answerTime = Duration.seconds(5)
     /// How long a server that failed to be promoted is passed over.
-    static let exclusion = Duration.seconds(30)
+    static let exclusion = Duration.seconds(5)
     /// Between two looks at the walsenders while waiting for a flush. A look costs about 0.3 ms.
     static let senderPoll = Duration.milliseconds(3)
     /// Attempts to promote before the candidate is given up.
@@ -103,6 +105,8 @@ package struct Failover: Sendable {
     /// The last look at the walsenders.
     var attached: Set<NodeName> = []
     package internal(set) var blockedReason: String?
+    /// A leader could be chosen, but too few servers can hold copies for it.
+    var needsMoreCopies = false
 
     /// Takes a new claim. `nonce` is random, from the shell's generator. `bootstrapped` is the claim under which the
     /// first servers were made: the first term is its.

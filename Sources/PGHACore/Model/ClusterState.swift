@@ -15,6 +15,9 @@ package struct ClusterState: Hashable, Sendable, Codable {
     package var timelines: [RecordedTimeline]
     /// The procedure under way; its phase is written before the step with effects.
     package var procedure: ProcedureRecord?
+    /// Leaders of closed rules that have not been in a cohort since, sorted: one that still runs as a primary is
+    /// rebuilt without asking, where any other primary was promoted by hand and is left to people.
+    package var displaced: [NodeName]
     /// The controller starts no failover by itself while this is set.
     package var paused: Bool
 
@@ -24,6 +27,7 @@ package struct ClusterState: Hashable, Sendable, Codable {
         self.openRules = []
         self.replicationNames = [:]
         self.timelines = []
+        self.displaced = []
         self.paused = false
     }
 }

@@ -85,13 +85,35 @@ package struct TimelineHistory: Hashable, Sendable, Codable {
 /// A timeline that a recorded term explains, kept in the store and in `pgha.term_history`.
 package struct RecordedTimeline: Hashable, Sendable, Codable {
     package let term: Term
+    /// Zero while the term's promotion is ordered and not confirmed: its id is not known yet.
     package let timeline: TimelineID
     /// Where the timeline begins; nil for the cluster's first.
     package let fork: LSN?
+    /// Where the term begins on it: at the fork after a promotion, later for a leader that led on in place (or was
+    /// started in place) under a new term. Nil: at the fork.
+    package let start: LSN?
+    /// The servers whose WAL on a timeline of this id and fork is this term's, sorted; nil: all.
+    ///
+    /// Two servers promoted apart at the same position pick the same id. Nobody else's WAL there is believed to be
+    /// this term's until it was compared or replaced.
+    package var holders: [NodeName]?
 
-    package init(term: Term, timeline: TimelineID, fork: LSN?) {
+    package init(
+        term: Term, timeline: TimelineID, fork: LSN?, start: LSN? = nil, holders: (some Sequence<NodeName>)?
+    ) {
         self.term = term
         self.timeline = timeline
         self.fork = fork
+        self.start = start
+        self.holders = holders.map { Set($0).sorted() }
     }
+
+    package init(term: Term, timeline: TimelineID, fork: LSN?, start: LSN? = nil) {
+        self.init(term: term, timeline: timeline, fork: fork, start: start, holders: [NodeName]?.none)
+    }
+
+    package func isHeld(by node: NodeName) -> Bool { self.holders?.contains(node) ?? true }
+
+    /// The position from which on WAL belongs to the term.
+    package var begin: LSN { self.start ?? self.fork ?? .zero }
 }

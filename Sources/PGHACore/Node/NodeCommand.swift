@@ -5,7 +5,8 @@ package enum NodeCommand: Hashable, Sendable {
 
     /// Pledge; forget the upstream; wait until no receiver is left nor can start; answer `.sealed`.
     case seal(Pledge)
-    /// A running primary takes the pledge and the fence; answers `.reclaimed`.
+    /// A running primary takes the pledge and the fence; answers `.reclaimed` with a position read after the fence
+    /// stood: commits wait, and every walsender shows `sync_priority` 0 (none may release by an older list).
     case reclaim(Pledge)
     /// Read a sealed standby's position once more; answers `.sealed`.
     case readPosition(Pledge)
@@ -28,6 +29,9 @@ package enum NodeCommand: Hashable, Sendable {
     case fence(Pledge, clean: Bool)
     /// Start the server as the leader of the recorded rule, in place and without promotion; answers `.reclaimed`.
     case startLeader(Pledge)
+    /// Start a stopped server as a standby without an upstream, so that it can be sealed and read; answers `.done`
+    /// when it runs (`.isPrimary` when it already runs as one, and nothing is changed).
+    case startStandby(Pledge)
     /// Become a standby of `leader` and start; answers `.done` when the server runs as a standby.
     case rejoin(Pledge, leader: NodeName, name: ReplicationName, mode: RejoinMode)
     /// initdb, settings, start as the cluster's first server with the fence, roles, `sql/`; answers `.initialized`.
@@ -47,6 +51,7 @@ package enum NodeCommand: Hashable, Sendable {
         case .checkpoint: "checkpoint"
         case .fence: "fence"
         case .startLeader: "start_leader"
+        case .startStandby: "start_standby"
         case .rejoin: "rejoin"
         case .initialize: "initialize"
         }

@@ -22,7 +22,8 @@ struct ControllerOptions: ParsableArguments {
     var output: OutputFormat = .table
 
     func client() throws -> ControllerClient {
-        let environment = ProcessInfo.processInfo.environment
+        // An empty variable is as good as none.
+        let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
         let url = self.controller ?? environment["PGHA_CONTROLLER"] ?? "http://127.0.0.1:8432"
         let path = self.tokenFile ?? environment["PGHA_TOKEN_FILE"]
         return ControllerClient(baseURL: url, token: try path.map { try BearerToken.read(path: $0) })

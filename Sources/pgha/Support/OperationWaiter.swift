@@ -2,10 +2,12 @@ import PGHAClient
 import PGHACommand
 import PGHACore
 
-/// Watches the status until a procedure has ended. Progress goes to standard error: the result may be piped.
+/// Watches the status until a procedure has ended. Progress goes to standard error by default: the result may be
+/// piped.
 struct OperationWaiter {
     let client: ControllerClient
     let timeout: Duration
+    var terminal = Terminal.standardError
 
     /// Between two looks. A failover takes about 100 ms, so the first seconds are watched closely.
     private static func interval(after elapsed: Duration) -> Duration {
@@ -16,7 +18,7 @@ struct OperationWaiter {
     func wait(for goal: OperationWatch.Goal, after accepted: Accepted) async throws -> (String, StatusReport) {
         let start = ContinuousClock.now
         var watch = OperationWatch(goal)
-        var progress = ProgressDisplay(Terminal.standardError)
+        var progress = ProgressDisplay(self.terminal)
         defer { progress.end() }
         progress.log([Line([Styled(accepted.message)])], at: .zero)
         while true {

@@ -1,0 +1,351 @@
+import PGHACore
+
+/// An order under way. Answered exactly once, at its time-out at the latest; what it began may go on after that.
+final class SimOrder {
+    let id: Int
+    let controller: SimController
+    let controllerLife: Int
+    let reign: Int
+    let node: Int
+    let command: NodeCommand
+    var isDone = false
+    /// The server's life in which the session was opened.
+    var session: Int?
+
+    init(_ id: Int, _ controller: SimController, _ node: Int, _ command: NodeCommand) {
+        self.id = id
+        self.controller = controller
+        self.controllerLife = controller.life
+        self.reign = controller.reign
+        self.node = node
+        self.command = command
+    }
+}
+
+extension Simulation {
+    func execute(_ order: Effects.Order, for controller: SimController) {
+        guard let node = self.servers.firstIndex(where: { $0.name == order.node }) else { return }
+        let started = SimOrder(self.makeID(), controller, node, order.command)
+        if !order.command.isPoll { self.trace("c\(controller.index)", "\(order.command.words) -> \(order.node)") }
+        controller.later(order.command.timeLimit) { [unowned self] in
+            self.finish(started, .failed(.unreachable("timed out")))
+        }
+        if order.command.isForAgent { self.runByAgent(started) } else { self.runBySQL(started) }
+    }
+
+    func finish(_ order: SimOrder, _ outcome: NodeOutcome) {
+        guard !order.isDone else { return }
+        order.isDone = true
+        guard order.controller.reign == order.reign, order.controller.life == order.controllerLife else { return }
+        if !order.command.isPoll || outcome.isFailure {
+            self.trace(
+                "c\(order.controller.index)",
+                "\(order.command.label) <- \(self.servers[order.node].name): \(outcome.words)")
+        }
+        order.controller.feed(.answered(self.servers[order.node].name, order.command, outcome))
+    }
+
+    /// One statement in the order's session: goes there, runs, comes back, and only then the next is sent.
+    private func sql(
+        _ order: SimOrder, _ body: @escaping (SimServer) -> NodeFailure?, then next: @escaping () -> Void
+    ) {
+        guard !order.isDone, order.controller.life == order.controllerLife else { return }
+        let server = self.servers[order.node]
+        let place = order.controller.place
+        func reply(_ failure: NodeFailure?) {
+            self.transmit(.node(order.node), place) { [unowned self] in
+                order.controller.ifAlive(order.controllerLife) { [unowned self] in
+                    if let failure { self.finish(order, .failed(failure)) } else { next() }
+                }
+            }
+        }
+        self.transmit(place, .node(order.node)) {
+            guard server.process == .running else {
+                if !server.isFrozen || server.process == .stopped { reply(.unreachable("\(server.process)")) }
+                return
+            }
+            if order.session == nil {
+                // A new connection to a frozen server is never answered; an open session goes on at the thaw.
+                if server.isFrozen { return }
+                order.session = server.life
+                server.lockHolder = order.id
+            }
+            guard order.session == server.life else {
+                reply(.unreachable("the session ended"))
+                return
+            }
+            server.ifAlive(server.life) {
+                guard server.lockHolder == order.id else {
+                    reply(.unreachable("the session was ended by another controller"))
+                    return
+                }
+                reply(body(server))
+            }
+        }
+    }
+
+    /// Repeats a look until it is satisfied.
+    private func poll(
+        _ order: SimOrder, every period: Int64, _ body: @escaping (SimServer) -> Bool, then next: @escaping () -> Void
+    ) {
+        var isSatisfied = false
+        self.sql(
+            order,
+            { server in
+                isSatisfied = body(server)
+                return nil
+            },
+            then: { [unowned self] in
+                if isSatisfied {
+                    next()
+                } else {
+                    order.controller.later(period) { [unowned self] in self.poll(order, every: period, body, then: next) }
+                }
+            })
+    }
+
+    /// The pledge is read under the lock; a newer one refuses, otherwise ours is written.
+    private func take(_ pledge: Pledge, on server: SimServer) -> NodeFailure? {
+        if let held = server.file.pledge, !held.mayBecome(pledge) { return .refused(holding: held) }
+        server.file.pledge = pledge
+        return nil
+    }
+
+    private func runBySQL(_ order: SimOrder) {
+        switch order.command {
+        case .seal(let pledge): self.seal(order, pledge)
+        case .reclaim(let pledge): self.reclaim(order, pledge)
+        case .readPosition(let pledge): self.readPosition(order, pledge)
+        case .promote(let pledge): self.promote(order, pledge)
+        case .follow(let pledge, let leader, let name): self.follow(order, pledge, leader, name)
+        case .writeTermRow(let rule, _, _): self.writeRow(order, rule)
+        case .readSenders(let pledge): self.readSenders(order, pledge)
+        case .setSyncList(let pledge, let list): self.setList(order, pledge, list)
+        case .checkpoint:
+            let takes = self.chance(30) ? Int64.s(20) : self.between(.ms(5), .ms(400))
+            self.sql(order, { _ in nil }) { [unowned self] in
+                order.controller.later(takes) { [unowned self] in self.finish(order, .done) }
+            }
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize: break
+        }
+    }
+
+    private func seal(_ order: SimOrder, _ pledge: Pledge) {
+        let variant = self.options.variant
+        self.sql(
+            order,
+            { server in
+                guard server.inRecovery else { return .isPrimary }
+                if let failure = self.take(pledge, on: server) { return failure }
+                server.file.upstream = nil
+                server.file.list = variant == .emptyListOnStandbys ? .none : .fence
+                server.reload()
+                return nil
+            },
+            then: { [unowned self] in
+                self.poll(
+                    order, every: .ms(2),
+                    { server in
+                        if variant == .sealWithoutWaiting { return true }
+                        if variant == .connectingReceiverUnseen { return server.receiver?.isStreaming != true }
+                        return server.receiver == nil && server.loadedUpstream == nil
+                    },
+                    then: { [unowned self] in self.answerPosition(order, pledge) })
+            })
+    }
+
+    private func answerPosition(_ order: SimOrder, _ pledge: Pledge) {
+        var position: WALPosition?
+        self.sql(
+            order,
+            { server in
+                guard server.inRecovery else { return .isPrimary }
+                if server.file.pledge != pledge { return .refused(holding: server.file.pledge ?? pledge) }
+                position = server.position
+                return nil
+            },
+            then: { [unowned self] in
+                if let position { self.finish(order, .sealed(position)) }
+            })
+    }
+
+    private func readPosition(_ order: SimOrder, _ pledge: Pledge) {
+        let variant = self.options.variant
+        self.sql(
+            order,
+            { server in
+                guard server.inRecovery else { return .isPrimary }
+                if let held = server.file.pledge, held != pledge { return .refused(holding: held) }
+                let isSealed = server.receiver == nil && server.loadedUpstream == nil
+                let isLax = variant == .sealWithoutWaiting || variant == .connectingReceiverUnseen
+                return isSealed || isLax ? nil : .receiverRemains
+            }, then: { [unowned self] in self.answerPosition(order, pledge) })
+    }
+
+    private func reclaim(_ order: SimOrder, _ pledge: Pledge) {
+        self.sql(
+            order,
+            { server in
+                guard !server.inRecovery else { return .isStandby }
+                if let failure = self.take(pledge, on: server) { return failure }
+                server.file.list = .fence
+                server.reload()
+                return nil
+            },
+            then: { [unowned self] in
+                // No walsender may release by its old copy, no backend may skip the wait.
+                self.poll(
+                    order, every: .ms(2), { server in server.commitsWait && server.senders.allSatisfy { $0.priority == 0 } },
+                    then: { [unowned self] in
+                        var position: WALPosition?
+                        self.sql(
+                            order,
+                            { server in
+                                position = server.position
+                                return nil
+                            },
+                            then: { [unowned self] in
+                                if let position { self.finish(order, .reclaimed(position)) }
+                            })
+                    })
+            })
+    }
+
+    private func promote(_ order: SimOrder, _ pledge: Pledge) {
+        self.sql(
+            order,
+            { server in
+                if let held = server.file.pledge, !held.mayBecome(pledge) { return .refused(holding: held) }
+                guard server.inRecovery else { return server.file.pledge == pledge ? nil : .isPrimary }
+                guard server.file.pledge?.claim == pledge.claim else { return .other("not sealed for this claim") }
+                let takes = self.chance(40) ? self.between(.ms(300), .s(6)) : self.between(.ms(5), .ms(40))
+                server.later(takes) { server.becomePrimary() }
+                return nil
+            },
+            then: { [unowned self] in
+                var position: WALPosition?
+                self.poll(
+                    order, every: .ms(5),
+                    { server in
+                        if !server.inRecovery { position = server.position }
+                        return position != nil
+                    },
+                    then: { [unowned self] in
+                        if let position { self.finish(order, .promoted(position)) }
+                    })
+            })
+    }
+
+    private func follow(_ order: SimOrder, _ pledge: Pledge, _ leader: NodeName, _ name: ReplicationName) {
+        guard let upstream = self.servers.firstIndex(where: { $0.name == leader }) else { return }
+        let list: SyncList = self.options.variant == .emptyListOnStandbys ? .none : .fence
+        self.sql(
+            order,
+            { server in
+                guard server.inRecovery else { return .isPrimary }
+                if let failure = self.take(pledge, on: server) { return failure }
+                server.file.upstream = Upstream(leader: upstream, name: name)
+                server.file.list = list
+                server.reload()
+                return nil
+            }, then: { [unowned self] in self.finish(order, .done) })
+    }
+
+    private func writeRow(_ order: SimOrder, _ rule: Rule) {
+        var end = LSN.zero
+        self.sql(
+            order,
+            { server in
+                guard !server.inRecovery else { return .isStandby }
+                if let failure = self.take(rule.pledge, on: server) { return failure }
+                server.append(.row)
+                end = server.end
+                return nil
+            }, then: { [unowned self] in self.finish(order, .wrote(end)) })
+    }
+
+    private func readSenders(_ order: SimOrder, _ pledge: Pledge) {
+        var senders: [SenderObservation] = []
+        self.sql(
+            order,
+            { server in
+                guard !server.inRecovery else { return .isStandby }
+                if let held = server.file.pledge, !held.mayBecome(pledge) { return .refused(holding: held) }
+                senders = server.observeSenders()
+                return nil
+            }, then: { [unowned self] in self.finish(order, .senders(senders)) })
+    }
+
+    private func setList(_ order: SimOrder, _ pledge: Pledge, _ list: SyncList) {
+        self.sql(
+            order,
+            { server in
+                guard !server.inRecovery else { return .isStandby }
+                if let failure = self.take(pledge, on: server) { return failure }
+                server.file.list = list
+                server.reload()
+                return nil
+            },
+            then: { [unowned self] in
+                self.poll(
+                    order, every: .ms(2), { server in list == .none || server.commitsWait },
+                    then: { [unowned self] in self.finish(order, .done) })
+            })
+    }
+}
+
+extension NodeCommand {
+    var isForAgent: Bool {
+        switch self {
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize: true
+        case .seal, .reclaim, .readPosition, .promote, .follow, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
+            false
+        }
+    }
+
+    /// Sent so often that it would drown the transcript.
+    var isPoll: Bool { if case .readSenders = self { true } else { false } }
+
+    var timeLimit: Int64 {
+        switch self {
+        case .seal, .reclaim, .readPosition, .follow, .writeTermRow, .readSenders, .setSyncList: .s(2)
+        case .promote: .s(5)
+        case .checkpoint: .s(10)
+        case .fence: .s(8)
+        case .startLeader, .startStandby: .s(10)
+        case .rejoin, .initialize: .s(30)
+        }
+    }
+
+    var words: String {
+        switch self {
+        case .follow(let pledge, let leader, let name): "follow(\(leader) as \(name), \(pledge.number))"
+        case .rejoin(let pledge, let leader, let name, let mode):
+            "rejoin(\(leader) as \(name), \(pledge.number), \(mode))"
+        case .setSyncList(let pledge, let list): "set_sync_list('\(list.setting)', \(pledge.number))"
+        case .fence(let pledge, let clean): "fence(\(pledge.number)\(clean ? ", clean" : ""))"
+        case .seal(let pledge), .reclaim(let pledge), .readPosition(let pledge), .promote(let pledge),
+            .readSenders(let pledge), .startLeader(let pledge), .startStandby(let pledge), .initialize(let pledge):
+            "\(self.label)(\(pledge.number))"
+        case .writeTermRow(let rule, _, _): "write_term_row(\(rule.number))"
+        case .checkpoint: self.label
+        }
+    }
+}
+
+extension NodeOutcome {
+    var isFailure: Bool { if case .failed = self { true } else { false } }
+
+    var words: String {
+        switch self {
+        case .done: "done"
+        case .sealed(let position), .reclaimed(let position), .promoted(let position):
+            "\(position.history.timeline) \(position.end)"
+        case .wrote(let end): "\(end)"
+        case .senders(let senders): "\(senders.count) senders"
+        case .fenced(let position): "fenced \(position.map { "\($0.end)" } ?? "")"
+        case .initialized: "initialized"
+        case .failed(let failure): "failed: \(failure)"
+        }
+    }
+}

@@ -1,0 +1,337 @@
+import PGHACore
+
+/// The controller's shell: keeps leadership, probes, writes, sends orders, and does what the ``Coordinator`` says.
+final class SimController {
+    unowned let sim: Simulation
+    let index: Int
+    private(set) var isAlive = false
+    /// Grows with every start and end of the process.
+    private(set) var life = 0
+    /// Grows with every leadership in this process; orders of an earlier one are not answered to a later one.
+    private(set) var reign = 0
+    private(set) var coordinator: Coordinator?
+    private var epoch = 0
+    private var revision = 0
+    private var renewedAt: Int64 = 0
+    private var writes = 0
+    private var isWriting = false
+    private var deferred: ClusterState?
+    private var inbox: [() -> Void] = []
+    private(set) var isStalled = false
+    /// The process dies after this many more effects.
+    var fuse: Int?
+    /// Per node: when the last good probe ended that this process has heard of, for the check of `status`.
+    private var heardAt = [Int64](repeating: -1, count: Place.limit)
+
+    init(_ index: Int, _ sim: Simulation) {
+        self.index = index
+        self.sim = sim
+    }
+
+    var place: Place { .controller(self.index) }
+    var isLeading: Bool { self.coordinator != nil }
+
+    // MARK: - Process
+
+    func start() {
+        guard !self.isAlive else { return }
+        self.isAlive = true
+        self.life += 1
+        self.sim.trace("c\(self.index)", "starts")
+        self.campaign()
+        self.tick()
+    }
+
+    func kill() {
+        guard self.isAlive else { return }
+        self.sim.trace("c\(self.index)", "killed")
+        self.isAlive = false
+        self.life += 1
+        self.fuse = nil
+        self.isStalled = false
+        self.inbox = []
+        self.stepDown()
+    }
+
+    func stall() { self.isStalled = true }
+
+    func unstall() {
+        self.isStalled = false
+        let waiting = self.inbox
+        self.inbox = []
+        for body in waiting { body() }
+    }
+
+    func later(_ delay: Int64, _ body: @escaping () -> Void) {
+        let life = self.life
+        self.sim.after(delay) { [unowned self] in self.ifAlive(life, body) }
+    }
+
+    func ifAlive(_ life: Int, _ body: @escaping () -> Void) {
+        guard self.isAlive, self.life == life else { return }
+        if self.isStalled {
+            self.inbox.append { [unowned self] in if self.isAlive, self.life == life { body() } }
+        } else {
+            body()
+        }
+    }
+
+    private func stepDown() {
+        guard self.coordinator != nil else { return }
+        self.sim.trace("c\(self.index)", "leads no more")
+        self.coordinator = nil
+        self.isWriting = false
+        self.deferred = nil
+        self.writes += 1
+        self.reign += 1
+    }
+
+    // MARK: - Leadership
+
+    /// Calls the store and comes back with its answer, unless that is lost.
+    private func callStore<T>(_ call: @escaping (inout SimStore) -> T, _ answered: @escaping (T) -> Void) {
+        let life = self.life
+        let sim = self.sim
+        let slow = sim.profile.storeDelay > 0 && !sim.healed ? sim.between(0, sim.profile.storeDelay) : 0
+        sim.transmit(self.place, .store) { [unowned self] in
+            sim.after(slow + sim.between(.ms(1), .ms(4))) { [unowned self] in
+                let result = call(&sim.store)
+                if !sim.healed, sim.chance(sim.profile.storeForgets) { return }
+                sim.transmit(.store, self.place) { [unowned self] in self.ifAlive(life) { answered(result) } }
+            }
+        }
+    }
+
+    private func campaign() {
+        let index = self.index
+        let sim = self.sim
+        if self.coordinator == nil {
+            self.callStore({ $0.acquire(index, at: sim.now) }) { [unowned self] copy in
+                guard let copy, self.coordinator == nil else { return }
+                self.lead(copy)
+            }
+        } else {
+            let epoch = self.epoch
+            self.callStore({ $0.renew(epoch, at: sim.now) }) { [unowned self] renewed in
+                guard self.epoch == epoch else { return }
+                if renewed { self.renewedAt = self.sim.now } else { self.stepDown() }
+            }
+            // A good shell stops at the lease's end. This one goes on for a while, which must be harmless.
+            if sim.controllers.count > 1, sim.now - self.renewedAt > SimStore.lease + .s(3) { self.stepDown() }
+        }
+        self.later(self.coordinator == nil ? .ms(300) : .s(1)) { [unowned self] in self.campaign() }
+    }
+
+    private func lead(_ copy: SimStore.Copy) {
+        self.reign += 1
+        self.epoch = copy.epoch
+        self.revision = copy.revision
+        self.renewedAt = self.sim.now
+        self.isWriting = false
+        self.heardAt = [Int64](repeating: -1, count: Place.limit)
+        self.sim.trace("c\(self.index)", "leads, epoch \(copy.epoch), revision \(copy.revision)")
+        self.coordinator = Coordinator(seed: self.sim.random.next(), at: self.sim.moment)
+        self.feed(.loaded(copy.state))
+        let reign = self.reign
+        for node in self.sim.servers.indices {
+            self.later(self.sim.between(0, .ms(250))) { [unowned self] in self.probe(node, reign) }
+        }
+        for agent in self.sim.agents { agent.push(to: self) }
+    }
+
+    // MARK: - Events in, effects out
+
+    func feed(_ event: Coordinator.Event) {
+        guard self.coordinator != nil, let effects = self.coordinator?.handle(event, at: self.sim.moment) else { return }
+        self.perform(effects)
+    }
+
+    /// An operator's request; whether it was accepted.
+    func request(_ request: OperatorRequest) -> Bool {
+        guard self.isAlive, !self.isStalled, let result = self.coordinator?.request(request, at: self.sim.moment) else {
+            return false
+        }
+        switch result {
+        case .success(let effects):
+            self.sim.trace("operator", "\(request)")
+            self.perform(effects)
+            return true
+        case .failure(let refusal):
+            self.sim.trace("operator", "refused: \(refusal.message)")
+            return false
+        }
+    }
+
+    private func perform(_ effects: Effects) {
+        let life = self.life
+        for note in effects.notes { self.sim.trace("c\(self.index)", note) }
+        if let persist = effects.persist {
+            guard self.burnFuse(life) else { return }
+            self.persist(persist)
+        }
+        for order in effects.send {
+            guard self.burnFuse(life) else { return }
+            self.sim.execute(order, for: self)
+        }
+        if let wakeAt = effects.wakeAt {
+            let delay = (wakeAt - self.sim.moment).components
+            let reign = self.reign
+            self.later(delay.seconds * 1_000_000 + delay.attoseconds / 1_000_000_000_000) { [unowned self] in
+                if self.reign == reign { self.feed(.tick) }
+            }
+        }
+    }
+
+    private func burnFuse(_ life: Int) -> Bool {
+        guard self.isAlive, self.life == life else { return false }
+        if let fuse = self.fuse {
+            self.fuse = fuse - 1
+            if fuse <= 0 {
+                self.kill()
+                self.later(0) {}
+                return false
+            }
+        }
+        return true
+    }
+
+    private func tick() {
+        self.later(.ms(100)) { [unowned self] in
+            self.feed(.tick)
+            self.tick()
+        }
+    }
+
+    // MARK: - Writing
+
+    private func persist(_ persist: Effects.Persist) {
+        var state = persist.state
+        if self.sim.options.variant == .dropRulesAtRecord, case .promoting(let rule, _) = state.procedure {
+            state.openRules = [rule]
+        }
+        self.sim.trace("c\(self.index)", "writes \(Self.words(state))")
+        if self.sim.options.variant == .promoteBeforeRecord, case .promoting = state.procedure {
+            self.writeLater(state)
+            return
+        }
+        self.deferred = nil
+        self.write(state)
+    }
+
+    static func words(_ state: ClusterState) -> String {
+        let rules = state.openRules.map { "\($0.number) \($0.leader) \($0.copies) of \($0.cohort.map(\.text))" }
+        return "term \(state.term), \(state.procedure?.phase ?? "steady"), open \(rules)"
+    }
+
+    /// The wrong variant: the machine is told at once, the store hears of it later, if at all.
+    private func writeLater(_ state: ClusterState) {
+        self.deferred = state
+        let reign = self.reign
+        self.later(.ms(300)) { [unowned self] in
+            guard self.reign == reign, let deferred = self.deferred else { return }
+            self.deferred = nil
+            self.write(deferred, tell: false)
+        }
+        self.later(0) { [unowned self] in if self.reign == reign { self.feed(.stored) } }
+    }
+
+    private func write(_ state: ClusterState, tell: Bool = true) {
+        self.writes += 1
+        self.isWriting = true
+        let number = self.writes
+        let (revision, epoch) = (self.revision, self.epoch)
+        let sim = self.sim
+        self.callStore({ store in
+            let before = store.state
+            let done = store.write(state, expecting: revision, epoch: epoch)
+            if done { sim.stateChanged(from: before, to: state) }
+            return done
+        }) { [unowned self] done in
+            guard self.writes == number, self.isWriting else { return }
+            self.isWriting = false
+            if done {
+                self.revision = revision + 1
+                if tell { self.feed(.stored) }
+            } else {
+                self.sim.trace("c\(self.index)", "conflict")
+                self.readBack(number)
+            }
+        }
+        self.later(.s(1)) { [unowned self] in
+            guard self.writes == number, self.isWriting else { return }
+            self.sim.trace("c\(self.index)", "outcome of the write unknown")
+            self.isWriting = false
+            self.readBack(number)
+        }
+    }
+
+    private func readBack(_ number: Int) {
+        guard self.writes == number, self.coordinator != nil else { return }
+        self.callStore({ $0.copy }) { [unowned self] copy in
+            guard self.writes == number, self.coordinator != nil else { return }
+            self.writes += 1
+            guard copy.epoch == self.epoch else {
+                self.stepDown()
+                return
+            }
+            self.revision = copy.revision
+            self.sim.trace("c\(self.index)", "read back revision \(copy.revision)")
+            self.feed(.loaded(copy.state))
+        }
+        self.later(.ms(500)) { [unowned self] in self.readBack(number) }
+    }
+
+    // MARK: - Probes
+
+    private func probe(_ node: Int, _ reign: Int) {
+        guard self.reign == reign, let coordinator = self.coordinator else { return }
+        let sim = self.sim
+        let server = sim.servers[node]
+        let interval = Int64.ms(250)
+        guard coordinator.nodes[server.name] != nil else {
+            self.later(interval) { [unowned self] in self.probe(node, reign) }
+            return
+        }
+        let began = sim.now
+        var isOver = false
+        func ended(_ result: Result<ServerObservation, ProbeFailure>) {
+            guard !isOver, self.reign == reign else { return }
+            isOver = true
+            if case .success = result { self.heardAt[node] = sim.now }
+            let isBad = if case .failure = result { true } else { false }
+            let next = isBad ? max(.ms(20), interval / 4 - (sim.now - began)) : max(.ms(10), interval - (sim.now - began))
+            self.later(next) { [unowned self] in self.probe(node, reign) }
+            self.feed(.probed(server.name, result, began: Moment(.microseconds(began))))
+        }
+        let life = self.life
+        sim.transmit(self.place, .node(node)) {
+            let result: Result<ServerObservation, ProbeFailure>
+            switch server.process {
+            case .stopped: result = .failure(.refused)
+            case .starting, .stopping: result = .failure(.startingUp)
+            case .running where server.isFrozen: return
+            case .running where sim.profile.isFull(node, at: sim.now):
+                result = .failure(.aliveBut(code: "53300", message: "too many clients already"))
+            case .running: result = .success(server.observe())
+            }
+            if server.isFrozen, server.process != .stopped { return }
+            sim.transmit(.node(node), self.place) { [unowned self] in self.ifAlive(life) { ended(result) } }
+        }
+        self.later(.ms(400)) { ended(.failure(.timedOut)) }
+    }
+
+    /// What is shown as healthy must have been heard within the freshness limit.
+    func checkStatus() {
+        guard self.isAlive, !self.isStalled, let status = self.coordinator?.status(at: self.sim.moment) else { return }
+        for (index, server) in self.sim.servers.enumerated() {
+            guard let node = status.nodes.first(where: { $0.spec.name == server.name }) else { continue }
+            let isOld = self.heardAt[index] < 0 || self.sim.now - self.heardAt[index] > .s(3)
+            if isOld, node.role == .primary || node.role == .standby {
+                self.sim.violate("status shows \(server.name) as \(node.role) on old evidence")
+            }
+            if isOld, status.leader == server.name, status.verdict == "healthy" {
+                self.sim.violate("status says that the leader \(server.name) is healthy on old evidence")
+            }
+        }
+    }
+}

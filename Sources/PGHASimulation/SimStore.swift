@@ -1,0 +1,43 @@
+import PGHACore
+
+/// A linearizable store: compare-and-set on a revision and on the writer's leadership, with a lease for the latter.
+struct SimStore {
+    private(set) var state: ClusterState?
+    private(set) var revision = 0
+    /// Grows with every new leadership; writes of an older one conflict.
+    private(set) var epoch = 0
+    private var holder: Int?
+    private var leaseEnds: Int64 = 0
+
+    static let lease = Int64.s(3)
+
+    struct Copy {
+        var state: ClusterState?
+        var revision: Int
+        var epoch: Int
+    }
+
+    var copy: Copy { Copy(state: self.state, revision: self.revision, epoch: self.epoch) }
+
+    /// Leadership for a controller that has none; nil while another holds it.
+    mutating func acquire(_ controller: Int, at now: Int64) -> Copy? {
+        guard self.holder == nil || self.holder == controller || now > self.leaseEnds else { return nil }
+        self.holder = controller
+        self.leaseEnds = now + Self.lease
+        self.epoch += 1
+        return self.copy
+    }
+
+    mutating func renew(_ epoch: Int, at now: Int64) -> Bool {
+        guard epoch == self.epoch else { return false }
+        self.leaseEnds = now + Self.lease
+        return true
+    }
+
+    mutating func write(_ state: ClusterState, expecting revision: Int, epoch: Int) -> Bool {
+        guard epoch == self.epoch, revision == self.revision else { return false }
+        self.state = state
+        self.revision += 1
+        return true
+    }
+}

@@ -1,0 +1,87 @@
+import PGHAClient
+import PGHACore
+
+/// Where the demo keeps its files and on which ports it listens. All of it follows from three values.
+struct DemoLayout: Hashable, Sendable {
+    static let defaultBasePort = 15_432
+    static let defaultNodes = 3
+    static let nodeLimit = 9
+
+    /// Absolute.
+    let directory: String
+    let nodes: Int
+    let basePort: Int
+
+    /// `a`, `b`, `c`, …
+    var names: [NodeName] {
+        (0..<self.nodes).compactMap { NodeName(String(UnicodeScalar(UInt8(ascii: "a") + UInt8($0)))) }
+    }
+
+    func serverPort(_ index: Int) -> Int { self.basePort + index }
+    /// 18432 by default.
+    var controllerPort: Int { self.basePort + 3000 }
+    /// 18433, 18434, … by default.
+    func agentPort(_ index: Int) -> Int { self.controllerPort + 1 + index }
+
+    var controllerURL: String { "http://127.0.0.1:\(self.controllerPort)" }
+    func agentURL(_ index: Int) -> String { "http://127.0.0.1:\(self.agentPort(index))" }
+
+    /// Every port with what listens there.
+    var ports: [(port: Int, use: String)] {
+        self.names.indices.map { (self.serverPort($0), "PostgreSQL of node \(self.names[$0])") }
+            + [(self.controllerPort, "the controller")]
+            + self.names.indices.map { (self.agentPort($0), "the agent of node \(self.names[$0])") }
+    }
+
+    var settingsFile: String { self.directory + "/demo.json" }
+    var lockFile: String { self.directory + "/demo.lock" }
+    var tokenFile: String { self.directory + "/token" }
+    var specFile: String { self.directory + "/cluster.yaml" }
+    var clientPassfile: String { self.directory + "/pgpass" }
+    var binaryDirectory: String { self.directory + "/bin" }
+    var libraryDirectory: String { self.directory + "/lib" }
+    var runDirectory: String { self.directory + "/run" }
+    var logDirectory: String { self.directory + "/log" }
+    var controllerDirectory: String { self.directory + "/controller" }
+    var controllerPassfile: String { self.controllerDirectory + "/passfile" }
+    func nodeDirectory(_ name: NodeName) -> String { "\(self.directory)/nodes/\(name)" }
+    func postmasterFile(_ name: NodeName) -> String { self.nodeDirectory(name) + "/data/postmaster.pid" }
+
+    /// Every file and directory that the demo makes: what `--ephemeral` removes, and nothing else.
+    var contents: [String] {
+        [
+            self.settingsFile, self.lockFile, self.tokenFile, self.specFile, self.clientPassfile, self.binaryDirectory,
+            self.libraryDirectory, self.runDirectory, self.logDirectory, self.controllerDirectory,
+            self.directory + "/nodes",
+        ]
+    }
+
+    var spec: ClusterSpec {
+        let nodes = self.names.enumerated().map { index, name in
+            NodeSpec(name: name, host: "127.0.0.1", port: self.serverPort(index), agent: self.agentURL(index))
+        }
+        return ClusterSpec(name: "demo", nodes: nodes, durability: Durability(copies: min(2, self.nodes)))
+    }
+
+    /// The spec as `pgha init -f` reads it.
+    var specText: String {
+        var lines = [
+            "# The cluster of 'pgha demo', as 'pgha init -f' takes it.", "name: demo", "durability:", "  mode: quorum",
+            "  copies: \(self.spec.durability.copies)", "nodes:",
+        ]
+        for (index, name) in self.names.enumerated() {
+            lines += [
+                "  - name: \(name)", "    host: 127.0.0.1", "    port: \(self.serverPort(index))",
+                "    agent: \(self.agentURL(index))",
+            ]
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// For clients: every server, so that the string holds after a failover.
+    func connectionString(_ attributes: String) -> String {
+        let hosts = self.names.map { _ in "127.0.0.1" }.joined(separator: ",")
+        let ports = self.names.indices.map { "\(self.serverPort($0))" }.joined(separator: ",")
+        return "host=\(hosts) port=\(ports) user=demo dbname=demo target_session_attrs=\(attributes)"
+    }
+}
