@@ -59,7 +59,9 @@ extension Agent {
         try await Offload.run {
             var settings = AutoConf(try DurableFile.read(path) ?? "")
             settings["synchronous_standby_names"] = SyncList.fence.setting
-            if let pledge { settings["pgha.term"] = pledge.description }
+            // Never lowered: the server may have been sealed over SQL since the agent last looked.
+            let served = settings["pgha.term"].flatMap { Pledge($0) }
+            if let pledge, served?.mayBecome(pledge) ?? true { settings["pgha.term"] = pledge.description }
             change(&settings)
             try DurableFile.write(settings.text, to: path)
         }

@@ -10,6 +10,29 @@ extension Agent {
         }
     }
 
+    /// Starts a stopped server as a standby without an upstream, so that it can be sealed and read over SQL.
+    func startStandby(_ request: StartStandbyRequest) async throws -> AgentResult {
+        let key = WorkKey(kind: .startStandby, claim: request.pledge.claim)
+        return try await self.perform(key, pledge: request.pledge) { agent in
+            try await agent.runIsolated()
+            return AgentResult()
+        }
+    }
+
+    private func runIsolated() async throws {
+        await self.adopt()
+        if self.postmaster != nil {
+            guard try await self.local.primaryPosition() == nil else { throw Refusal.isPrimary }
+            return
+        }
+        guard self.directory.hasData else { throw Refusal.noData(self.directory.root) }
+        guard !DurableFile.exists(self.directory.rewindMark) else { throw Refusal.halfRewound(self.directory.data) }
+        try await self.writeStandbySignal()
+        try await self.endLeftovers()
+        try await self.isolate()
+        try await self.start(standby: true)
+    }
+
     /// Until the server runs as a primary: answers at once when it does.
     func runAsPrimary(_ pledge: Pledge) async throws -> WALPosition {
         await self.adopt()

@@ -21,7 +21,7 @@ extension Agent {
         await self.adopt()
         if try await self.isAlreadyFollowing(request) { return AgentResult(method: "unchanged") }
         try await self.checkCluster(request)
-        let control = try await self.bringToRest()
+        let control = try await self.bringToRest(request.pledge)
         let (plan, local) = try await self.plan(request, control: control)
         self.logger.info("rejoin planned", metadata: ["plan": "\(plan)"])
         guard request.mode != .startOnly || plan == .follow else { throw Refusal.rebuildNeeded(plan) }
@@ -99,11 +99,15 @@ extension Agent {
     }
 
     /// No server runs, `standby.signal` stands, nothing is followed. Nil without a data directory that can be read.
-    private func bringToRest() async throws -> ControlData? {
+    private func bringToRest(_ pledge: Pledge) async throws -> ControlData? {
         guard self.directory.hasData else { return nil }
         self.keepsRunning = false
         try await self.writeStandbySignal()
         try await self.stop(Self.cleanStop(drain: .seconds(5)))
+        // Until it was stopped the server could be sealed over SQL for a later claim: then its position was read,
+        // and its data must stay as it is.
+        await self.learnServersPledge()
+        try self.requireCurrent(pledge)
         try await self.isolate()
         return try? await self.controlData()
     }

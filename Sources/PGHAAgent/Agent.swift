@@ -34,7 +34,7 @@ actor Agent {
     /// What a piece of work is, for deciding who joins, waits or replaces.
     struct WorkKey: Hashable, Sendable {
         enum Kind: String, Hashable, Sendable {
-            case fence, startLeader, rejoin, initialize, start, stop, restart, reload, settings
+            case fence, startLeader, startStandby, rejoin, initialize, start, stop, restart, reload, settings
         }
         var kind: Kind
         /// Nil for requests that bear no pledge: they never end other work.
@@ -72,7 +72,10 @@ actor Agent {
         _ key: WorkKey, pledge: Pledge?, _ body: @escaping @Sendable (isolated Agent) async throws -> AgentResult
     ) async throws -> AgentResult {
         do {
-            if let pledge { try await self.accept(pledge) }
+            if let pledge {
+                await self.learnServersPledge()
+                try await self.accept(pledge)
+            }
             let task = try await self.admit(key, pledge: pledge, body)
             return try await task.value
         } catch {
@@ -85,6 +88,16 @@ actor Agent {
         self.trace("pledge")
         let held = self.pledges.pledge
         self.board.update(.changed) { $0.pledge = held }
+    }
+
+    /// A server is sealed over SQL, without its agent: what it pledged there binds the agent too. A pledge that was
+    /// copied from another server along with its settings is no harm: it is never newer than the truth.
+    func learnServersPledge() async {
+        let path = self.directory.data + "/postgresql.auto.conf"
+        let text = await Offload.run { try? DurableFile.read(path) }
+        guard let text, let value = AutoConf(text)["pgha.term"], let served = Pledge(value) else { return }
+        // An equal term under another claim is refused by `accept`; the request that follows meets the same check.
+        try? await self.accept(served)
     }
 
     private func admit(

@@ -57,6 +57,9 @@ enum Refusal {
             hint: "Let it leave the cohort first, then rejoin with `rebuild`.")
     }
 
+    static let isPrimary = AgentFailure(
+        code: "is_primary", message: "The server runs as a primary", hint: "Reclaim or fence it instead.")
+
     static let neverLeader = AgentFailure(
         code: "standby_signal_missing",
         message: "Without standby.signal this server would start as a primary",

@@ -55,6 +55,9 @@ extension AgentClient {
             let result = try await self.startLeader(.init(pledge: pledge), timeout: context.timeout ?? .seconds(300))
             guard let position = result.position else { throw AgentClientError.incomplete("answer without position") }
             return .reclaimed(position)
+        case .startStandby(let pledge):
+            _ = try await self.startStandby(.init(pledge: pledge), timeout: context.timeout ?? .seconds(300))
+            return .done
         case .rejoin(let pledge, let leader, let name, let mode):
             guard let upstream = context.upstreams[leader] else {
                 throw AgentClientError.incomplete("no address for leader \(leader)")
@@ -85,6 +88,7 @@ extension AgentClient {
 
     private static func nodeFailure(_ failure: AgentFailure) -> NodeFailure {
         if let holding = failure.holding { return .refused(holding: holding) }
+        if failure.code == "is_primary" { return .isPrimary }
         if failure.code == "foreign_cluster", let identifier = failure.systemIdentifier {
             return .foreignCluster(identifier)
         }

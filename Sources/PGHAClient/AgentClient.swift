@@ -49,6 +49,12 @@ package struct AgentClient: Sendable {
         try await self.post("/v1/start-leader", request, timeout: timeout)
     }
 
+    package func startStandby(
+        _ request: StartStandbyRequest, timeout: Duration = .seconds(300)
+    ) async throws -> AgentResult {
+        try await self.post("/v1/start-standby", request, timeout: timeout)
+    }
+
     /// Answers when the server runs as a standby; a base backup may take hours.
     package func rejoin(_ request: RejoinRequest, timeout: Duration = .seconds(86_400)) async throws -> AgentResult {
         try await self.post("/v1/rejoin", request, timeout: timeout)

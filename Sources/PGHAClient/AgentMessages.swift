@@ -124,6 +124,13 @@ package struct StartLeaderRequest: Hashable, Sendable, Codable {
     package init(pledge: Pledge) { self.pledge = pledge }
 }
 
+/// `POST /v1/start-standby`.
+package struct StartStandbyRequest: Hashable, Sendable, Codable {
+    package var pledge: Pledge
+
+    package init(pledge: Pledge) { self.pledge = pledge }
+}
+
 /// `POST /v1/rejoin`.
 package struct RejoinRequest: Hashable, Sendable, Codable {
     package var pledge: Pledge

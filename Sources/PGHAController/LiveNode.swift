@@ -78,7 +78,7 @@ package struct LiveNode: NodeAccess {
             guard let leader = upstreams[leader] else { return .failed(.other("no address for \(leader)")) }
             return await self.control.execute(
                 command, upstream: Upstream(host: leader.host, port: leader.port, user: "pgha_replica"))
-        case .fence, .startLeader, .rejoin, .initialize:
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize:
             guard let agent = self.agent else { return .failed(.other("\(self.spec.name) has no agent")) }
             return await agent.execute(command, context: await self.context(upstreams))
         }

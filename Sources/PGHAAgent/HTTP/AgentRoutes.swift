@@ -17,6 +17,7 @@ enum AgentRoutes {
         router.get("/v1/events") { _, _ in self.events(agent.board) }
         self.post("/v1/fence", router) { try await agent.fence($0) }
         self.post("/v1/start-leader", router) { try await agent.startLeader($0) }
+        self.post("/v1/start-standby", router) { try await agent.startStandby($0) }
         self.post("/v1/rejoin", router) { try await agent.rejoin($0) }
         self.post("/v1/initialize", router) { try await agent.initialize($0) }
         self.post("/v1/start", router) { try await agent.start($0) }
