@@ -88,7 +88,8 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle,
+                unixSignals, log,
                 hummingbird, httpClient, subprocess,
             ], swiftSettings: strict),
 
@@ -125,7 +126,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"], path: "Tests/PostgresIntegration",
+            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"],
+            path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
