@@ -19,6 +19,10 @@ build: packages ## Build everything for debugging, tests included
 test: build ## Run all tests
 	@swift test --skip-build $(swift_flags) $(ARGS)
 
+.PHONY: test-versions
+test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 too
+	@.ci/test-versions $(swift_flags)
+
 .PHONY: demo
 demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
 	@exec "$(scratch)/debug/pgha" demo $(ARGS)

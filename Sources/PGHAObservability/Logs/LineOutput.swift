@@ -17,6 +17,8 @@ package final class LineOutput: Sendable {
         var isDraining = false
         /// Lines dropped since the last one that was written.
         var dropped = 0
+        /// Whether the lines are JSON objects; the note about dropped lines is written like them.
+        var isJSON = false
     }
 
     private let descriptor: Int32
@@ -40,6 +42,7 @@ package final class LineOutput: Sendable {
                 state.pending += bytes[written...]
             } else if state.pending.count + bytes.count > self.limit {
                 state.dropped += 1
+                state.isJSON = bytes.first == UInt8(ascii: "{")
                 return false
             } else {
                 state.pending += bytes
@@ -88,7 +91,11 @@ package final class LineOutput: Sendable {
         self.state.withLock { state in
             var bytes = state.pending
             if state.dropped > 0 {
-                bytes += Array("level=warning msg=\"log lines dropped\" lines=\(state.dropped)\n".utf8)
+                let note =
+                    state.isJSON
+                    ? #"{"level":"warning","msg":"log lines dropped","lines":"\#(state.dropped)"}"#
+                    : #"level=warning msg="log lines dropped" lines=\#(state.dropped)"#
+                bytes += Array("\(note)\n".utf8)
                 state.dropped = 0
             }
             state.pending = []
