@@ -82,7 +82,9 @@ let package = Package(
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
 
         // What the command line shows, without I/O.
-        .target(name: "PGHACommand", dependencies: ["PGHACore", "PGHAClient"], swiftSettings: strict),
+        .target(
+            name: "PGHACommand", dependencies: ["PGHACore", "PGHAClient", "PGHAConfiguration"],
+            swiftSettings: strict),
 
         .executableTarget(
             name: "pgha",
@@ -122,8 +124,9 @@ let package = Package(
             name: "PGHAControllerTests",
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
         .testTarget(
-            name: "pghaTests", dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHACore", arguments],
-            swiftSettings: strict),
+            name: "pghaTests",
+            dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHACore", arguments],
+            exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
             dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"],

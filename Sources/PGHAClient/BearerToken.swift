@@ -1,7 +1,8 @@
 import FoundationEssentials
 
 /// The cluster's token; never printed.
-package struct BearerToken: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct BearerToken: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
+{
     package let value: String
 
     package init(_ value: String) { self.value = value }

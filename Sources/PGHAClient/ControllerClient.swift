@@ -152,7 +152,8 @@ extension ControllerClient {
         return status >= 500 ? .failed(refusal) : .refused(refusal)
     }
 
-    private static func words(_ error: any Error, timeout: Duration) -> String {
+    /// A failure of the transport in words.
+    package static func words(_ error: any Error, timeout: Duration) -> String {
         if let error = error as? HTTPClientError {
             switch error {
             case .connectTimeout, .readTimeout, .deadlineExceeded:

@@ -1,14 +1,17 @@
 package import PGHAClient
+import PGHAConfiguration
 import PGHACore
 
 /// The settings that change while a cluster runs, as `pgha config` names them: `durability.copies`,
-/// `timings.probe_interval`, `postgres.work_mem`.
+/// `timings.probe_interval`, `postgresql.work_mem`.
 package enum ConfigKeys {
     /// Why `KEY=VALUE` was not understood.
     package struct Problem: Error, Hashable, Sendable {
         package var message: String
         package var hint: String
     }
+
+    private static let serverPrefix = "postgresql."
 
     private typealias Field = (key: String, path: WritableKeyPath<TimingsDocument, Int64?>)
 
@@ -36,11 +39,11 @@ package enum ConfigKeys {
             ("durability.on_standby_loss", report.durability.onStandbyLoss ?? ""),
         ]
         for field in self.durations {
-            let value = report.timings[keyPath: field.path].map { DurationText.text(milliseconds: $0) } ?? ""
+            let value = report.timings[keyPath: field.path].map { DurationValue.text(.milliseconds($0)) } ?? ""
             result.append(("timings.\(field.key)", value))
         }
         result.append(("timings.max_lag_bytes", report.timings.maxLagBytes.map(String.init) ?? ""))
-        return result + report.postgres.sorted { $0.key < $1.key }.map { ("postgres.\($0.key)", $0.value) }
+        return result + report.postgres.sorted { $0.key < $1.key }.map { ("postgresql.\($0.key)", $0.value) }
     }
 
     /// The change that `KEY=VALUE` words ask for.
@@ -56,18 +59,17 @@ package enum ConfigKeys {
     }
 
     private static func set(_ patch: inout ConfigPatch, key: String, value: String) throws(Problem) {
-        if key.hasPrefix("postgres."), key.count > 9 {
+        if key.hasPrefix(self.serverPrefix), key.count > self.serverPrefix.count {
+            let name = String(key.dropFirst(self.serverPrefix.count))
             // An empty value takes the setting out of the spec.
-            patch.postgres = (patch.postgres ?? [:]).merging([String(key.dropFirst(9)): value.isEmpty ? nil : value]) {
-                $1
-            }
+            patch.postgres = (patch.postgres ?? [:]).merging([name: value.isEmpty ? nil : value]) { $1 }
             return
         }
         guard self.known.contains(key) else {
             let nearest = NearestWord.of(key, among: self.known).map { "Did you mean '\($0)'? " } ?? ""
             throw Problem(
                 message: "there is no setting '\(key)'",
-                hint: nearest + "'pgha config get' lists them; PostgreSQL's own start with 'postgres.'.")
+                hint: nearest + "'pgha config get' lists them; PostgreSQL's own start with 'postgresql.'.")
         }
         if key.hasPrefix("durability.") {
             patch.durability = try self.durability(patch.durability ?? DurabilityDocument(), key, value)
@@ -102,12 +104,12 @@ package enum ConfigKeys {
             }
             document.maxLagBytes = bytes
         } else if let field = self.durations.first(where: { $0.key == key }) {
-            guard let milliseconds = DurationText.milliseconds(value), milliseconds > 0 else {
+            guard let duration = DurationValue.parse(value), duration >= .milliseconds(1) else {
                 throw Problem(
                     message: "timings.\(key) is '\(value)'",
                     hint: "Give a duration with its unit: 250ms, 10s, 5min, 2h, 7d.")
             }
-            document[keyPath: field.path] = milliseconds
+            document[keyPath: field.path] = duration.milliseconds
         }
         return document
     }

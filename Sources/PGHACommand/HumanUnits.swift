@@ -5,7 +5,8 @@ package enum HumanUnits {
     /// `0 B`, `512 B`, `1.5 KiB`, `16 MiB`.
     package static func bytes(_ bytes: UInt64) -> String {
         guard bytes >= 1024 else { return "\(bytes) B" }
-        var value = Double(bytes), unit = "B"
+        var value = Double(bytes)
+        var unit = "B"
         for next in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 { (value, unit) = (value / 1024, next) }
         return "\(self.short(value)) \(unit)"
     }

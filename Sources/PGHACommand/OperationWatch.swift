@@ -35,7 +35,8 @@ package struct OperationWatch: Sendable {
         defer { self.last = report }
         self.outcome = self.judge(report, at: elapsed)
         guard let last = self.last else {
-            return report.phase == "steady" ? [] : [["phase ", Styled(report.phase.replacing("_", with: " "), .strong)]]
+            return report.phase == "steady"
+                ? [] : [["phase ", Styled(report.phase.replacing("_", with: " "), .strong)]]
         }
         return StatusChanges.lines(from: last, to: report, brief: true)
     }
@@ -62,11 +63,15 @@ package struct OperationWatch: Sendable {
     private func judgeFormed(_ report: StatusReport) -> Outcome {
         guard report.phase == "steady", report.verdict == "healthy", let leader = report.leader,
             report[leader]?.state == "leading",
-            report.nodes.allSatisfy({ $0.name == leader || $0.state == "streaming" && ($0.sync == "quorum" || $0.nosync) }),
+            report.nodes.allSatisfy({
+                $0.name == leader || $0.state == "streaming" && ($0.sync == "quorum" || $0.nosync)
+            }),
             report.durability.effectiveCopies == report.durability.copies
         else { return .running }
         let standbys = report.nodes.count - 1
-        return .done("\(leader) leads" + (standbys == 0 ? "" : ", \(standbys) \(standbys == 1 ? "standby streams" : "standbys stream")"))
+        return .done(
+            "\(leader) leads"
+                + (standbys == 0 ? "" : ", \(standbys) \(standbys == 1 ? "standby streams" : "standbys stream")"))
     }
 
     private mutating func judgeLeader(

@@ -6,7 +6,9 @@ package enum PlanView {
     package static func lines(_ plan: FailoverPlan) -> [Line] {
         var lines: [Line]
         if let winner = plan.winner {
-            lines = [[Styled(winner, .strong), " would lead term \(plan.term)\(plan.leader.map { " after \($0)" } ?? "")"]]
+            lines = [
+                [Styled(winner, .strong), " would lead term \(plan.term)\(plan.leader.map { " after \($0)" } ?? "")"]
+            ]
         } else {
             lines = [[Styled("nobody would be promoted", .bad)]]
         }

@@ -49,7 +49,8 @@ package struct Line: Hashable, Sendable, ExpressibleByArrayLiteral, ExpressibleB
     /// Cut to `width` columns when given: a line that wraps cannot be redrawn in place.
     package func rendered(colour: Bool, width: Int? = nil) -> String {
         guard let width, self.width > width else { return self.pieces.map { $0.rendered(colour: colour) }.joined() }
-        var left = max(0, width - 1), result = ""
+        var left = max(0, width - 1)
+        var result = ""
         for piece in self.pieces where left > 0 {
             result += Styled(String(piece.text.prefix(left)), piece.emphasis).rendered(colour: colour)
             left -= min(left, piece.width)

@@ -213,7 +213,8 @@ extension Simulation {
             self.after(self.faultLength()) { [unowned self] in self.resume() }
         default:
             guard let spec = self.store.state?.spec else { return }
-            if spec[name] != nil, spec.nodes.count > max(2, self.profile.copies) {
+            let staying = spec.nodes.count - (self.store.state?.removing.count ?? 0)
+            if spec[name] != nil, staying > max(2, self.profile.copies) {
                 _ = controller.request(.removeNode(name))
             } else if spec[name] == nil {
                 _ = controller.request(.addNode(self.nodeSpec(node)))
@@ -226,7 +227,9 @@ extension Simulation {
     }
 
     func nodeSpec(_ node: Int) -> NodeSpec {
-        NodeSpec(name: self.servers[node].name, host: "h\(node)", port: 5432, agent: "http://h\(node)")
+        NodeSpec(
+            name: self.servers[node].name, host: "h\(node)", port: 5432,
+            agent: self.agents[node].isInSpec ? "http://h\(node)" : nil)
     }
 
     /// Every fault ends. What was begun goes on.

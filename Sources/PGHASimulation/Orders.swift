@@ -65,6 +65,8 @@ extension Simulation {
                 return
             }
             if order.session == nil {
+                // A session takes several round trips: nobody is there any more for the last of them.
+                if order.isDone { return }
                 // A new connection to a frozen server is never answered; an open session goes on at the thaw.
                 if server.isFrozen { return }
                 order.session = server.life

@@ -93,11 +93,15 @@ extension Simulation {
     /// What is missing: every node of the spec streams, is in the cohort, and nothing is under way.
     private var incompletenessOrNil: String? {
         guard let state = self.store.state, let rule = state.rule else { return "no rule; \(self.reasons)" }
+        let isBusy = self.controllers.contains {
+            $0.coordinator.map { $0.status(at: self.moment).phase != "steady" } ?? false
+        }
+        if isBusy { return "a controller is at work; \(self.reasons)" }
         if let procedure = state.procedure { return "\(procedure.phase) is under way; \(self.reasons)" }
         // A server without an agent that has to be rebuilt waits for people.
         let nodes = state.spec.nodes.filter { $0.agent != nil || rule.cohort.contains($0.name) }.map(\.name)
         if Set(rule.cohort) != Set(nodes) { return "the cohort is \(rule.cohort.map(\.text)); \(self.reasons)" }
-        if rule.copies != state.spec.durability.copies { return "\(rule.copies) copies; \(self.reasons)" }
+        if rule.copies != min(nodes.count, state.spec.durability.copies) { return "\(rule.copies) copies; \(self.reasons)" }
         guard let leader = self.servers.first(where: { $0.name == rule.leader }), leader.isPrimary else {
             return "\(rule.leader) is no primary; \(self.reasons)"
         }
@@ -114,7 +118,20 @@ extension Simulation {
             controller.coordinator.map { coordinator in
                 let status = coordinator.status(at: self.moment)
                 return "c\(controller.index): \(status.phase), \(status.verdict), \(status.waitingFor ?? "waits for nothing")"
+                    + (status.atRiskReason.map { ", at risk: \($0)" } ?? "")
+                    + status.nodes.map { " \($0.spec.name) \($0.state) \($0.problems)" }.joined(separator: ",")
             }
-        }.joined(separator: "; ")
+        }.joined(separator: "; ") + "; " + self.servers.map(\.summary).joined(separator: "; ")
+    }
+}
+
+extension SimServer {
+    /// For messages: what it is, whom it follows, who follows it.
+    fileprivate var summary: String {
+        let role = self.process == .running ? (self.inRecovery ? "standby" : "primary") : "\(self.process)"
+        let upstream = self.receiver.map { "\($0.isStreaming ? "from" : "to") \($0.upstream.name)@n\($0.upstream.leader)" }
+        let senders = self.senders.map { "\($0.name)\($0.isStreaming ? "" : "?") \(Self.lsn($0.flushed))" }
+        return "\(self.name) \(role) \(self.file.pledge?.number.description ?? "-") \(self.describe) "
+            + "'\(self.file.list.setting)' \(upstream ?? "") \(senders)"
     }
 }

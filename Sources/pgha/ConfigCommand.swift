@@ -1,12 +1,27 @@
 import ArgumentParser
 import PGHAClient
 import PGHACommand
+import PGHAConfiguration
 
 /// `pgha config`.
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Show and change the settings of the cluster.",
         subcommands: [Get.self, Set.self])
+
+    @Flag(help: "Print both configuration files with every setting, its default and the reason for it.")
+    var printDefaults = false
+
+    func run() async throws {
+        guard self.printDefaults else { throw CleanExit.helpRequest(self) }
+        Terminal.standardOutput.write(
+            """
+            # ---- The cluster, for 'pgha init -f FILE' ----
+            \(DefaultsPage.clusterFile)
+            # ---- The processes, for 'pgha controller' and 'pgha agent' ----
+            \(DefaultsPage.processFile)
+            """)
+    }
 }
 
 extension ConfigCommand {
@@ -14,7 +29,7 @@ extension ConfigCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the settings in force, and which servers still need a restart for theirs.")
 
-        @Argument(help: "One setting, or the first part of several: 'timings', 'postgres.work_mem'.")
+        @Argument(help: "One setting, or the first part of several: 'timings', 'postgresql.work_mem'.")
         var key: String?
 
         @OptionGroup var options: ControllerOptions
@@ -33,8 +48,8 @@ extension ConfigCommand {
 
     struct Set: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Change settings: KEY=VALUE, such as timings.probe_interval=500ms or postgres.work_mem=8MB.",
-            discussion: "'postgres.NAME=' takes a setting of PostgreSQL out again. All of them change, or none.")
+            abstract: "Change settings: KEY=VALUE, such as timings.probe_interval=500ms or postgresql.work_mem=8MB.",
+            discussion: "'postgresql.NAME=' takes a setting of PostgreSQL out again. All of them change, or none.")
 
         @Argument(help: ArgumentHelp("What to change.", valueName: "key=value"))
         var changes: [String]

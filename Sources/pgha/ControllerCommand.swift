@@ -1,5 +1,4 @@
 import ArgumentParser
-import AsyncHTTPClient
 import Foundation
 import Hummingbird
 import Logging
@@ -56,10 +55,8 @@ struct ControllerCommand: AsyncParsableCommand {
         var logger = Logger(label: "pgha.controller")
         logger.logLevel = level
         let store = try await SQLiteStore.open(at: self.store)
-        let httpClient = HTTPClient(eventLoopGroupProvider: .singleton)
-        defer { _ = httpClient.shutdown() }
         let controller = Controller.live(
-            store: store, storeKind: "sqlite", credentials: credentials, httpClient: httpClient, logger: logger)
+            store: store, storeKind: "sqlite", credentials: credentials, httpClient: AgentClient.sharedHTTPClient, logger: logger)
         let routes = ControllerRoutes(
             controller: controller, token: credentials.token, metrics: { "" })
         let application = Application(
@@ -71,7 +68,6 @@ struct ControllerCommand: AsyncParsableCommand {
                     .init(service: ControllerService(controller: controller)), .init(service: application),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
-        try await httpClient.shutdown()
     }
 }
 

@@ -49,8 +49,10 @@ extension NodeCommandLine {
         @Option(help: "PostgreSQL's port.")
         var port = 5432
 
-        @Option(help: ArgumentHelp("The agent's address, http://host:8433. Without one it is only watched.",
-            valueName: "url"))
+        @Option(
+            help: ArgumentHelp(
+                "The agent's address, http://host:8433. Without one it is only watched.",
+                valueName: "url"))
         var agent: String?
 
         @OptionGroup var traits: NodeTraits

@@ -13,7 +13,8 @@ struct PGHA: AsyncParsableCommand {
             CommandGroup(
                 name: "Cluster:",
                 subcommands: [
-                    StatusCommand.self, HistoryCommand.self, FailoverCommandLine.self,
+                    InitCommand.self, CheckCommand.self, StatusCommand.self, HistoryCommand.self,
+                    FailoverCommandLine.self,
                     SwitchoverCommandLine.self, RejoinCommandLine.self, RestartCommandLine.self, PauseCommand.self,
                     ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, StoreCommand.self,
                 ]),

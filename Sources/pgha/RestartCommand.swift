@@ -21,7 +21,9 @@ struct RestartCommandLine: AsyncParsableCommand {
     func run() async throws {
         let client = try self.options.client()
         let before = try await client.status()
-        let nodes = before.nodes.filter { self.node.map(\.text) == $0.name || self.node == nil && $0.name != before.leader }
+        let nodes = before.nodes.filter {
+            self.node.map(\.text) == $0.name || self.node == nil && $0.name != before.leader
+        }
         let processes = nodes.map { ($0.name, $0.postmasterPID) }
         let accepted = try await client.restart(RestartCommand(node: self.node?.text))
         try await self.wait.finish(

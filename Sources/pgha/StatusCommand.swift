@@ -20,7 +20,7 @@ struct StatusCommand: AsyncParsableCommand {
     var watch = false
 
     @Option(help: ArgumentHelp("With --watch: time between two looks.", valueName: "duration"))
-    var interval: DurationArgument = DurationArgument(argument: "250ms")!
+    var interval: DurationArgument = DurationArgument(.milliseconds(250))
 
     func run() async throws {
         let client = try self.options.client()

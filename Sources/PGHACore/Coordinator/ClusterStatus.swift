@@ -47,7 +47,7 @@ extension Coordinator {
         return ClusterStatus(
             cluster: state?.spec.name, term: rule?.number.term ?? .zero, leader: rule?.leader, rule: rule,
             phase: self.phaseName, durability: state?.spec.durability, effectiveCopies: rule?.copies,
-            atRiskReason: self.atRiskReason(at: now), verdict: self.verdictInWords,
+            atRiskReason: self.atRiskReason(at: now), verdict: self.verdictInWords(at: now),
             waitingFor: self.halted ?? self.blockedReason ?? self.waitingReason, paused: state?.paused ?? false,
             nodes: (self.specInForce?.nodes ?? []).map { self.nodeStatus($0, rule: rule, at: now) })
     }
@@ -79,8 +79,9 @@ extension Coordinator {
         }
     }
 
-    private var verdictInWords: String {
-        switch self.verdict {
+    /// Judged now: the last decision may be old.
+    private func verdictInWords(at now: Moment) -> String {
+        switch self.health.verdict(at: now) {
         case .healthy: "healthy"
         case .suspect(let why): "suspect: \(why)"
         case .inconclusive(let why): "inconclusive: \(why)"

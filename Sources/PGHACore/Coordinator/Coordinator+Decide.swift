@@ -83,7 +83,6 @@ extension Coordinator {
         for node in cohort {
             if let name = self.nodes[node]?.pendingName { state.replicationNames[node] = name }
         }
-        state.displaced.removeAll { cohort.contains($0) }
         if let leader = state.rule?.leader {
             state.timelines.follow(leader, self.nodes.filter { $0.value.attachedSince != nil && $0.key != leader }.keys)
         }
@@ -97,7 +96,8 @@ extension Coordinator {
     ) -> (Set<NodeName>, Int) {
         guard let spec = self.state?.spec else { return (Set(rule.cohort), rule.copies) }
         var cohort: Set<NodeName> = [rule.leader]
-        for node in spec.nodes where node.name != rule.leader && !node.nosync {
+        let removing = self.state?.removing ?? []
+        for node in spec.nodes where node.name != rule.leader && !node.nosync && !removing.contains(node.name) {
             guard let view = self.nodes[node.name] else { continue }
             let isMember = rule.cohort.contains(node.name)
             if let since = view.attachedSince {

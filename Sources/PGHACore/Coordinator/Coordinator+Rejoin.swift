@@ -41,7 +41,9 @@ extension Coordinator {
         guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from else {
             return nil
         }
-        let patience = (view.followedAt ?? view.detachedSince) + Self.attachGrace
+        // Nobody told it whom to follow (it was sealed too late to be counted): no reason to wait.
+        let isStranded = view.followedAt == nil && seen.receiver == nil
+        let patience = isStranded ? now : (view.followedAt ?? view.detachedSince) + Self.attachGrace
         if !seen.inRecovery {
             guard hasAgent, !counts else { return nil }
             guard self.isFormerLeader(spec.name, seen, rule) || view.requestedRejoin != nil else { return nil }
@@ -107,10 +109,13 @@ extension Coordinator {
             self.nodes[node]?.followedAt = now
             switch command {
             case .checkpoint: self.checkpointed(at: now, &effects)
-            case .rejoin(_, let leader, let name, _):
+            case .rejoin(let pledge, _, let name, let mode):
                 self.nodes[node]?.requestedRejoin = nil
-                self.tellInstall(node, name, leader: leader)
-            case .follow(_, let leader, let name): self.tellInstall(node, name, leader: leader)
+                self.tellInstall(node, name, pledge.claim, at: now)
+                if mode != .startOnly, pledge.claim == self.state?.rule?.claim {
+                    self.edits.append(.follows(node, pledge.number.term))
+                }
+            case .follow(let pledge, _, let name): self.tellInstall(node, name, pledge.claim, at: now)
             case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .fence,
                 .startLeader, .startStandby, .initialize:
                 break
@@ -124,9 +129,9 @@ extension Coordinator {
     }
 
     /// A failover that waits for followers may count one that came back meanwhile.
-    private mutating func tellInstall(_ node: NodeName, _ name: ReplicationName, leader: NodeName) {
-        guard case .failover(var machine) = self.activity, machine.plan?.rule.leader == leader else { return }
-        machine.joined(node, name)
+    private mutating func tellInstall(_ node: NodeName, _ name: ReplicationName, _ claim: Claim, at now: Moment) {
+        guard case .failover(var machine) = self.activity, machine.claim == claim else { return }
+        machine.joined(node, name, at: now)
         self.activity = .failover(machine)
     }
 

@@ -2,6 +2,8 @@
 enum StateEdit: Hashable, Sendable {
     case paused(Bool)
     case spec(ClusterSpec)
+    /// An agent has compared the node's WAL with the leader's of this term, or replaced it.
+    case follows(NodeName, Term)
 }
 
 extension Coordinator {
@@ -187,23 +189,19 @@ extension Coordinator {
         guard node != rule.leader else {
             throw RequestRefusal("invalid", "\(node) is the leader", hint: "Switch over first.")
         }
+        // It stays in the spec, and is sealed with the others, until no open rule counts on it.
         var next = state
-        next.spec.nodes.removeAll { $0.name == node }
-        next.replicationNames[node] = nil
+        next.removing = Set(next.removing).union([node]).sorted()
         let cohort = rule.cohort.filter { $0 != node }
         let copies = min(rule.copies, cohort.count)
-        guard copies == rule.copies || next.spec.durability.mayDegrade(nodes: next.spec.nodes.count) else {
+        guard copies == rule.copies || next.spec.durability.mayDegrade(nodes: next.spec.nodes.count - 1) else {
             throw RequestRefusal(
                 "not_ready", "without \(node) there are too few servers for \(rule.copies) copies",
                 hint: "Add another node first, or lower durability.copies.")
         }
-        if rule.cohort.contains(node) {
-            self.start(
-                .ruleChange(RuleChange(next, cohort: cohort, copies: copies, reason: "\(node) removed", at: now)),
-                at: now, &effects)
-        } else {
-            try self.edit(.spec(next.spec))
-        }
+        self.start(
+            .ruleChange(RuleChange(next, cohort: cohort, copies: copies, reason: "\(node) removed", at: now)),
+            at: now, &effects)
     }
 
     private mutating func setNode(_ node: NodeSpec) throws(RequestRefusal) {
@@ -244,6 +242,8 @@ extension Coordinator {
             switch edit {
             case .paused(let paused): state.paused = paused
             case .spec(let spec): state.spec = spec
+            case .follows(let node, let term):
+                if let rule = state.rule, rule.number.term == term { state.timelines.follow(rule.leader, [node]) }
             }
         }
         self.edits = []

@@ -185,11 +185,11 @@ package struct Coordinator: Sendable {
         switch progress {
         case .running: return
         case .finished:
-            self.settle(at: now)
+            self.settle(at: now, told: self.toldToFollow)
             finish(&self, &effects)
         case .failed(let reason, let exclude):
             effects.notes.append("procedure gave up: \(reason)")
-            self.settle(at: now)
+            self.settle(at: now, told: self.toldToFollow)
             self.ruleChangeNotBefore = now + .seconds(2)
             if let exclude {
                 self.startFailover(.automatic, reason: reason, excluded: [exclude], at: now, &effects)
@@ -202,14 +202,20 @@ package struct Coordinator: Sendable {
         }
     }
 
-    private mutating func settle(at now: Moment) {
+    private var toldToFollow: Set<NodeName> {
+        if case .failover(let machine) = self.activity { return Set(machine.followersTold.keys) }
+        return Set(self.nodes.keys)
+    }
+
+    /// `told`: who was told to follow by the procedure that ended, or followed before it.
+    private mutating func settle(at now: Moment, told: Set<NodeName>) {
         self.activity = .idle
         self.settledAt = now
         self.watch(self.state?.rule?.leader, at: now)
         for node in self.nodes.keys {
             self.nodes[node]?.detachedSince = now
             self.nodes[node]?.attachedSince = nil
-            self.nodes[node]?.followedAt = now
+            self.nodes[node]?.followedAt = told.contains(node) ? now : nil
         }
     }
 

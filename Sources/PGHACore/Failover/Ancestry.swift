@@ -58,6 +58,19 @@ package struct Ancestry: Hashable, Sendable {
 }
 
 extension [RecordedTimeline] {
+    /// `leader` goes on from `position`: of the timelines that it is not on by then, it never holds any WAL. It may
+    /// pick the id of one of them for its own.
+    package mutating func lead(_ leader: NodeName, from position: WALPosition) {
+        let passed = position.history.segments
+        for index in self.indices {
+            let recorded = self[index]
+            let isPassed = passed.contains {
+                $0.begin == recorded.fork && ($0.timeline == recorded.timeline || recorded.timeline.number == 0)
+            }
+            if !isPassed { self[index].holders?.removeAll { $0 == leader } }
+        }
+    }
+
     /// `followers` stream from `leader` from here on: they hold what it holds and nothing else.
     package mutating func follow(_ leader: NodeName, _ followers: some Sequence<NodeName>) {
         let followers = Set(followers)

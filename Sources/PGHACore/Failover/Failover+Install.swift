@@ -11,7 +11,7 @@ extension Failover {
         case .wrote(let end): self.rowEnd = end
         case .senders(let senders): self.looked(senders, at: now)
         case .done:
-            if case .follow = command { self.followersTold.insert(node) }
+            if case .follow = command { self.followersTold[node] = now }
             if case .setSyncList = command { self.close(at: now, &effects) }
         case .failed(let failure):
             self.orders.failed(node, at: now)
@@ -83,7 +83,7 @@ extension Failover {
     private mutating func replaceCohort(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, effects.persist == nil else { return }
         self.attachingSince = now
-        let cohort = Set(self.attached.filter { self.state.spec[$0]?.nosync != true }).union([plan.rule.leader])
+        let cohort = Set(self.attached.filter { self.state.spec[$0]?.nosync == false && !self.state.removing.contains($0) }).union([plan.rule.leader])
         let wanted = self.state.spec.durability.copies
         let mayDegrade = self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count)
         guard cohort.count >= wanted || mayDegrade, cohort != Set(plan.rule.cohort) else { return }
@@ -130,7 +130,11 @@ extension Failover {
 
     private mutating func tellFollowers(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan else { return }
-        for (node, name) in plan.names.sorted(by: { $0.key < $1.key }) where !self.followersTold.contains(node) {
+        for (node, name) in plan.names.sorted(by: { $0.key < $1.key }) where !self.attached.contains(node) {
+            if let told = self.followersTold[node], now - told < Self.attachGrace {
+                effects.wake(at: told + Self.attachGrace)
+                continue
+            }
             self.orders.send(.follow(self.pledge, leader: plan.rule.leader, name: name), to: node, at: now, &effects)
         }
     }
@@ -138,10 +142,7 @@ extension Failover {
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, self.phase == .opening else { return }
         self.phase = .closing
-        self.state.displaced = Set(self.state.displaced).union(self.oldLeaders).subtracting([plan.rule.leader]).sorted()
-        self.state.rule = plan.rule
-        self.state.openRules = [plan.rule]
-        self.state.procedure = nil
+        self.state.close(plan.rule)
         effects.persist = .init(
             state: self.state,
             entry: .init(
@@ -161,10 +162,10 @@ extension Failover {
     package var startedAt: Moment { self.started }
 
     /// A server came back as a standby of the candidate, under `name`, while the term is being installed.
-    mutating func joined(_ node: NodeName, _ name: ReplicationName) {
+    mutating func joined(_ node: NodeName, _ name: ReplicationName, at now: Moment) {
         guard self.plan != nil else { return }
         self.plan?.names[node] = name
         self.state.replicationNames[node] = name
-        self.followersTold.insert(node)
+        self.followersTold[node] = now
     }
 }

@@ -56,6 +56,7 @@ extension Failover {
     private mutating func lose(_ node: NodeName) {
         self.members[node]?.position = nil
         self.evidence.read.remove(node)
+        self.evidence.leaderRead.remove(node)
         self.phase = .sealing
     }
 
@@ -139,25 +140,26 @@ extension Failover {
         var ranks: [NodeName: Ancestry.Rank] = [:]
         for (node, position) in known { ranks[node] = ancestry.rank(position, of: node) }
         if self.isForced { return self.chooseForced(ranks, at: now) }
-        guard let chosen = self.successor(ranks, at: now) ?? self.greatest(ranks, self.evidence, at: now) else {
-            return nil
+        for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
+            guard let chosen else { continue }
+            if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
+                self.blockedReason = "waiting for the other servers to answer"
+                effects.wake(at: self.started + Self.answerTime)
+                return nil
+            }
+            let cohort = self.cohort(of: chosen)
+            guard let copies = self.copies(for: cohort, at: now) else {
+                self.needsMoreCopies = true
+                self.blockedReason =
+                    "\(cohort.count) servers can hold copies, \(self.state.spec.durability.copies) are asked for"
+                continue
+            }
+            self.blockedReason = nil
+            self.needsMoreCopies = false
+            self.plan = self.makePlan(chosen, cohort: cohort, copies: copies, position: known[chosen])
+            return chosen
         }
-        if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
-            self.blockedReason = "waiting for the other servers to answer"
-            effects.wake(at: self.started + Self.answerTime)
-            return nil
-        }
-        let cohort = self.cohort(of: chosen)
-        guard let copies = self.copies(for: cohort, at: now) else {
-            self.needsMoreCopies = true
-            self.blockedReason =
-                "\(cohort.count) servers can hold copies, \(self.state.spec.durability.copies) are asked for"
-            return nil
-        }
-        self.blockedReason = nil
-        self.needsMoreCopies = false
-        self.plan = self.makePlan(chosen, cohort: cohort, copies: copies, position: known[chosen])
-        return chosen
+        return nil
     }
 
     /// How far a member's WAL reaches. A running primary's goes on: whatever a follower of it holds, it holds too.
@@ -176,6 +178,7 @@ extension Failover {
         guard !staying.isEmpty else { return nil }
         var evidence = self.evidence
         evidence.leaderRead.subtract(staying)
+        evidence.read.subtract(staying)
         return self.greatest(ranks.filter { !staying.contains($0.key) }, evidence, at: now)
     }
 
@@ -230,7 +233,8 @@ extension Failover {
     private func isEligible(_ node: NodeName, at now: Moment) -> Bool {
         guard !self.excluded.contains(node) || now - self.started >= Self.exclusion, let member = self.members[node], member.way != nil else { return false }
         if case .adopt(let leader) = self.kind { return node == leader }
-        return self.state.spec[node]?.nofailover != true || self.oldLeaders.contains(node)
+        if self.oldLeaders.contains(node) { return true }
+        return self.state.spec[node]?.nofailover != true && !self.state.removing.contains(node)
     }
 
     /// Among equal positions: the one asked for, one that needs no promotion, priority, name.
@@ -255,7 +259,7 @@ extension Failover {
         let ancestry = Ancestry(self.state.timelines)
         return self.state.spec.nodes.filter { spec in
             guard spec.name != chosen else { return true }
-            guard !spec.nosync, let member = self.members[spec.name], member.way == .promote,
+            guard !spec.nosync, !self.state.removing.contains(spec.name), let member = self.members[spec.name], member.way == .promote,
                 let position = member.position
             else { return false }
             return ancestry.canFollow(spec.name, at: position, leader: chosen, at: leader)
@@ -305,6 +309,7 @@ extension Failover {
         guard let plan = self.plan, plan.rule.leader == chosen else { return }
         self.state.openRules.append(plan.rule)
         self.state.replicationNames = plan.names
+        self.state.timelines.lead(chosen, from: plan.position)
         self.state.timelines.follow(chosen, plan.names.keys)
         if plan.way == .promote {
             self.state.timelines.append(

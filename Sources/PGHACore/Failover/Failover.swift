@@ -73,6 +73,8 @@ package struct Failover: Sendable {
     static let answerTime = Duration.seconds(5)
     /// How long a server that failed to be promoted is passed over.
     static let exclusion = Duration.seconds(5)
+    /// A follower that was told and does not attach is told again after this.
+    static let attachGrace = Duration.seconds(3)
     /// Between two looks at the walsenders while waiting for a flush. A look costs about 0.3 ms.
     static let senderPoll = Duration.milliseconds(3)
     /// Attempts to promote before the candidate is given up.
@@ -99,7 +101,8 @@ package struct Failover: Sendable {
     var timelineStored = false
     /// Where the row of `pgha.term_history` ends; nil until it is written.
     var rowEnd: LSN?
-    var followersTold: Set<NodeName> = []
+    /// When each follower was last told whom to follow.
+    var followersTold: [NodeName: Moment] = [:]
     /// When the attaching cohort was last changed; a new version replaces a cohort that does not attach.
     var attachingSince: Moment
     /// The last look at the walsenders.

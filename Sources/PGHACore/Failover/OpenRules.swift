@@ -26,12 +26,15 @@ extension Rule {
         if self.leader == chosen { return [] }
         var result: [Missing] = []
         let unsealed = self.followers.filter { !evidence.sealed.contains($0) }
-        if unsealed.count >= self.copies - 1, !evidence.fenced.contains(self.leader) {
+        // A leader that became a standby and was sealed, or was reclaimed where it runs, is as good as fenced.
+        let isFenced = evidence.fenced.contains(self.leader) || evidence.sealed.contains(self.leader)
+        if unsealed.count >= self.copies - 1, !isFenced {
             result.append(.notFenced(unsealed: unsealed))
         }
         let unread = self.followers.filter { !evidence.read.contains($0) }
         let known = self.followers.count - unread.count
-        if known < self.followersToDiscover, !evidence.leaderRead.contains(self.leader) {
+        let isLeaderRead = evidence.leaderRead.contains(self.leader) || evidence.read.contains(self.leader)
+        if known < self.followersToDiscover, !isLeaderRead {
             result.append(.notDiscovered(unread: unread, needed: self.followersToDiscover - known))
         }
         return result

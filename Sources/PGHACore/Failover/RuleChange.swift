@@ -162,9 +162,7 @@ package struct RuleChange: Sendable {
 
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         self.phase = .closing
-        self.state.rule = self.target
-        self.state.openRules = [self.target]
-        self.state.procedure = nil
+        self.state.close(self.target)
         let members = self.target.cohort.map(\.text).joined(separator: ", ")
         effects.persist = .init(
             state: self.state,

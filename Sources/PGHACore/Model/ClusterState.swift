@@ -18,6 +18,8 @@ package struct ClusterState: Hashable, Sendable, Codable {
     /// Leaders of closed rules that have not been in a cohort since, sorted: one that still runs as a primary is
     /// rebuilt without asking, where any other primary was promoted by hand and is left to people.
     package var displaced: [NodeName]
+    /// Nodes that leave the cluster, sorted: in no new rule, and dropped from the spec once no open rule needs them.
+    package var removing: [NodeName]
     /// The controller starts no failover by itself while this is set.
     package var paused: Bool
 
@@ -28,7 +30,22 @@ package struct ClusterState: Hashable, Sendable, Codable {
         self.replicationNames = [:]
         self.timelines = []
         self.displaced = []
+        self.removing = []
         self.paused = false
+    }
+
+    /// `rule` is confirmed: it alone is open, and nothing is under way any more.
+    package mutating func close(_ rule: Rule) {
+        let former = Set(self.openRules.map(\.leader)).subtracting([rule.leader])
+        self.displaced = Set(self.displaced).subtracting(rule.cohort).union(former).sorted()
+        self.rule = rule
+        self.openRules = [rule]
+        self.procedure = nil
+        let gone = Set(self.removing).subtracting(rule.cohort)
+        self.spec.nodes.removeAll { gone.contains($0.name) }
+        for node in gone { self.replicationNames[node] = nil }
+        self.displaced.removeAll { gone.contains($0) }
+        self.removing.removeAll { gone.contains($0) }
     }
 }
 

@@ -29,8 +29,29 @@ extension ServerControl {
             let wanted: [ServerSetting: String] = [.pledge: pledge.description, .syncNames: list.setting]
             let now = try await self.checkedState(session, pledge)
             try await self.apply(wanted, now, on: session) { _ in }
+            if case .any(let count, let names) = list { try await self.wakeWaiters(session, count, names) }
         }
     }
+
+    /// Commits that waited behind the fence are released only when a walsender that has loaded the list hears from
+    /// its standby again: up to `wal_receiver_status_interval` (1 s) later if nothing is written meanwhile. So write
+    /// something once enough of them have loaded it. Best effort: it decides nothing.
+    private func wakeWaiters(_ session: PostgresConnection, _ count: Int, _ names: [ReplicationName]) async throws {
+        let listed = Set(names.map(\.description))
+        let deadline = ContinuousClock.now + Self.wakeLimit
+        while ContinuousClock.now < deadline {
+            let rows = try await session.query(ProbeSQL.senders, timeout: self.deadlines.settings)
+            let loaded = try rows.map(SenderObservation.init(row:)).count {
+                listed.contains($0.applicationName) && $0.syncPriority > 0
+            }
+            if loaded >= count { break }
+            try await Task.sleep(for: .microseconds(1500))
+        }
+        try await session.query("SELECT pg_logical_emit_message(true, 'pgha', '')", timeout: self.deadlines.settings)
+    }
+
+    /// Walsenders load a list within milliseconds of the reload.
+    private static let wakeLimit = Duration.milliseconds(100)
 
     /// Returns when no commit can be acknowledged: each walsender releases commits by its own copy of the list, and
     /// its priority turns to 0 when it has loaded the fence.

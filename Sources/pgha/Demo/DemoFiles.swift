@@ -65,9 +65,11 @@ enum DemoFiles {
     /// Makes what is missing. Secrets are made once.
     static func prepare(_ layout: DemoLayout) throws {
         let manager = FileManager.default
+        try manager.createDirectory(atPath: layout.directory, withIntermediateDirectories: true)
         let settings = Settings(nodes: layout.nodes, basePort: layout.basePort)
         try self.write(JSONText.pretty(settings) + "\n", to: layout.settingsFile, mode: 0o644)
-        for path in [layout.runDirectory, layout.logDirectory, layout.controllerDirectory, layout.directory + "/nodes"] {
+        for path in [layout.runDirectory, layout.logDirectory, layout.controllerDirectory, layout.directory + "/nodes"]
+        {
             try manager.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         }
@@ -86,7 +88,9 @@ enum DemoFiles {
         guard pgha_lock_exclusively(descriptor) == 0 else {
             throw CommandError(
                 .failed, "a demo runs in \(layout.directory) already",
-                hint: "End that one with Ctrl-C, or choose another directory with --dir and other ports with --base-port.")
+                hint:
+                    "End that one with Ctrl-C, or choose another directory with --dir and other ports with --base-port."
+            )
         }
     }
 

@@ -113,7 +113,9 @@ struct OpenedFile {
     /// Written beside and moved into place: an executable that still runs cannot be overwritten.
     func copy(to target: String, mode: mode_t) throws {
         let folder = String(target[..<(target.lastIndex(of: "/") ?? target.startIndex)])
-        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw DemoIdentity.failure("make directory \(folder)") }
+        guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
+            throw DemoIdentity.failure("make directory \(folder)")
+        }
         let temporary = target + ".new"
         let output = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode)
         guard output >= 0 else { throw DemoIdentity.failure("write \(temporary)") }

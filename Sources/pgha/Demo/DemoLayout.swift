@@ -1,4 +1,4 @@
-import PGHAClient
+import PGHAConfiguration
 import PGHACore
 
 /// Where the demo keeps its files and on which ports it listens. All of it follows from three values.
@@ -65,17 +65,7 @@ struct DemoLayout: Hashable, Sendable {
 
     /// The spec as `pgha init -f` reads it.
     var specText: String {
-        var lines = [
-            "# The cluster of 'pgha demo', as 'pgha init -f' takes it.", "name: demo", "durability:", "  mode: quorum",
-            "  copies: \(self.spec.durability.copies)", "nodes:",
-        ]
-        for (index, name) in self.names.enumerated() {
-            lines += [
-                "  - name: \(name)", "    host: 127.0.0.1", "    port: \(self.serverPort(index))",
-                "    agent: \(self.agentURL(index))",
-            ]
-        }
-        return lines.joined(separator: "\n") + "\n"
+        "# The cluster of 'pgha demo', as 'pgha init -f' takes it.\n" + ClusterSpecFile.render(self.spec)
     }
 
     /// For clients: every server, so that the string holds after a failover.

@@ -25,10 +25,11 @@ enum DemoPorts {
 
     /// Servers of this demo that a killed one left running: their agents adopt them.
     private static func ownServerPorts(_ layout: DemoLayout) -> Set<Int> {
-        Set(layout.names.indices.compactMap { index in
-            PostmasterLines(path: layout.postmasterFile(layout.names[index]))?.isAlive == true
-                ? layout.serverPort(index) : nil
-        })
+        Set(
+            layout.names.indices.compactMap { index in
+                PostmasterLines(path: layout.postmasterFile(layout.names[index]))?.isAlive == true
+                    ? layout.serverPort(index) : nil
+            })
     }
 
     /// Binds and listens for a moment. SO_REUSEADDR: connections that have just ended do not count.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import PGHAClient
 import PGHACommand
+import PGHAConfiguration
 
 /// Why a command ends: one line says what, the next says what to do.
 struct CommandError: Error, Hashable {
@@ -37,12 +38,19 @@ struct CommandError: Error, Hashable {
         }
     }
 
+    init(_ error: ConfigurationError) {
+        self.init(
+            .failed, error.description, hint: "Nothing was changed. 'pgha config --print-defaults' shows every setting."
+        )
+    }
+
     /// Prints the error to standard error and ends the process with its code.
     static func report(_ error: any Error) -> Never {
         let known: CommandError
         switch error {
         case let error as CommandError: known = error
         case let failure as ControllerFailure: known = CommandError(failure)
+        case let error as ConfigurationError: known = CommandError(error)
         case let refusal as ControllerRefusal: known = CommandError(.refused(refusal))
         default: PGHA.exit(withError: error)
         }

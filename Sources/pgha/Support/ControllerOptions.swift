@@ -22,11 +22,18 @@ struct ControllerOptions: ParsableArguments {
     var output: OutputFormat = .table
 
     func client() throws -> ControllerClient {
-        // An empty variable is as good as none.
-        let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
-        let url = self.controller ?? environment["PGHA_CONTROLLER"] ?? "http://127.0.0.1:8432"
-        let path = self.tokenFile ?? environment["PGHA_TOKEN_FILE"]
-        return ControllerClient(baseURL: url, token: try path.map { try BearerToken.read(path: $0) })
+        let url = self.controller ?? Self.variable("PGHA_CONTROLLER") ?? "http://127.0.0.1:8432"
+        return ControllerClient(baseURL: url, token: try self.token())
+    }
+
+    /// The cluster's token, if one was named.
+    func token() throws -> BearerToken? {
+        try (self.tokenFile ?? Self.variable("PGHA_TOKEN_FILE")).map { try BearerToken.read(path: $0) }
+    }
+
+    /// An empty variable is as good as none.
+    private static func variable(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// Prints the report as asked for.

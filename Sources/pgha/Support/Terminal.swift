@@ -38,7 +38,8 @@ struct Terminal: Sendable {
 
     /// Seconds that local time is ahead of UTC at `unixSeconds`.
     static func offsetFromUTC(at unixSeconds: Int) -> Int {
-        var time = time_t(unixSeconds), local = tm()
+        var time = time_t(unixSeconds)
+        var local = tm()
         localtime_r(&time, &local)
         return Int(local.tm_gmtoff)
     }

@@ -1,17 +1,22 @@
 import ArgumentParser
 import PGHAClient
 import PGHACommand
+import PGHAConfiguration
 import PGHACore
 
 /// A duration on the command line: `500ms`, `30s`, `5min`, or seconds.
 struct DurationArgument: ExpressibleByArgument {
     var duration: Duration
 
+    init(_ duration: Duration) { self.duration = duration }
+
+    /// As the help shows a default.
+    var defaultValueDescription: String { DurationValue.text(self.duration) }
+
     init?(argument: String) {
-        guard let milliseconds = DurationText.milliseconds(argument, bareUnit: 1000), milliseconds > 0 else {
-            return nil
-        }
-        self.duration = .milliseconds(milliseconds)
+        let seconds = Int64(argument).map { Duration.seconds($0) }
+        guard let duration = seconds ?? DurationValue.parse(argument), duration > .zero else { return nil }
+        self.duration = duration
     }
 }
 
