@@ -34,7 +34,9 @@ actor Agent {
     /// What a piece of work is, for deciding who joins, waits or replaces.
     struct WorkKey: Hashable, Sendable {
         enum Kind: String, Hashable, Sendable {
-            case fence, startLeader, startStandby, rejoin, initialize, start, stop, restart, reload, settings
+            case fence, rejoin, initialize, start, stop, restart, reload, settings
+            case startLeader = "start as leader"
+            case startStandby = "start as standby"
         }
         var kind: Kind
         /// Nil for requests that bear no pledge: they never end other work.

@@ -126,6 +126,22 @@ extension Coordinator {
         return node
     }
 
+    /// A primary that does not lead: about to, or no more, or by hand.
+    private func describeOtherPrimary(_ node: inout ClusterStatus.Node, _ seen: ServerObservation, _ rule: Rule?) {
+        guard let rule else {
+            node.state = "primary"
+            return
+        }
+        if case .failover(let machine) = self.activity, machine.plan?.rule.leader == node.spec.name {
+            node.state = "promoting"
+        } else if self.isFormerLeader(node.spec.name, seen, rule) {
+            node.state = "former leader"
+        } else {
+            node.state = "forked"
+            node.problems.append("was promoted by hand: run 'pgha rejoin \(node.spec.name)' to rebuild it")
+        }
+    }
+
     private func describe(
         _ node: inout ClusterStatus.Node, _ view: NodeView, seen: ServerObservation?, facts: AgentFacts?, rule: Rule?
     ) {
@@ -136,15 +152,7 @@ extension Coordinator {
             case (true, false): node.state = "leading"
             case (true, true): node.state = "demoted"
             case (false, true): node.state = view.attachedSince != nil ? "streaming" : "detached"
-            case (false, false):
-                node.state = rule == nil ? "primary" : "forked"
-                let former = rule.map { self.isFormerLeader(node.spec.name, seen, $0) } ?? false
-                if rule != nil {
-                    node.problems.append(
-                        former
-                            ? "was the leader of an earlier term"
-                            : "was promoted by hand: run 'pgha rejoin \(node.spec.name)' to rebuild it")
-                }
+            case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
             if seen.replayPaused { node.problems.append("replay is paused") }
             if !seen.pendingRestart.isEmpty {

@@ -151,7 +151,7 @@ extension Failover {
             guard let copies = self.copies(for: cohort, at: now) else {
                 self.needsMoreCopies = true
                 self.blockedReason =
-                    "\(cohort.count) servers can hold copies, \(self.state.spec.durability.copies) are asked for"
+                    "servers that can hold a copy: \(cohort.count), copies asked for: \(self.state.spec.durability.copies)"
                 continue
             }
             self.blockedReason = nil

@@ -116,3 +116,19 @@ package enum NodeFailure: Hashable, Sendable, Error {
     /// Anything else; the text is for people.
     case other(String)
 }
+
+extension NodeFailure: CustomStringConvertible {
+    /// For people; tests compare cases.
+    package var description: String {
+        switch self {
+        case .unreachable(let why): "unreachable: \(why)"
+        case .refused(let holding): "refused: it is pledged to \(holding)"
+        case .locked: "its node lock is held by a session that cannot be ended"
+        case .isPrimary: "it runs as a primary"
+        case .isStandby: "it runs as a standby"
+        case .receiverRemains: "its WAL receiver is still there or could start again"
+        case .foreignCluster(let identifier): "it belongs to another cluster (system identifier \(identifier))"
+        case .other(let why): why
+        }
+    }
+}
