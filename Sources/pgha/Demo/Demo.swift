@@ -221,14 +221,14 @@ actor Demo {
         self.say(self.isEphemeral ? "stopped; the data is removed" : "stopped; the data is in \(self.layout.directory)")
     }
 
-    /// Through its agent, whatever the agent is doing at the moment.
+    /// Through its agent, which may still be at work: then it is asked again.
     private func stopServer(_ name: NodeName) async {
         guard let index = self.layout.names.firstIndex(of: name), self.processes["agent-\(name)"] != nil,
             let token = try? BearerToken.read(path: self.layout.tokenFile)
         else { return }
         let client = AgentClient(
             baseURL: self.layout.agentURL(index), token: WireSecret(token.value), httpClient: .failingFast)
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(20)
         while true {
             do {
                 try await client.stop(StopRequest(mode: .fast), timeout: .seconds(30))
@@ -236,17 +236,18 @@ actor Demo {
             } catch let failure as AgentFailure where failure.code == "busy" && ContinuousClock.now < deadline {
                 try? await Task.sleep(for: .milliseconds(100))
             } catch let failure as AgentFailure {
-                guard self.isRunning(name) else { return }
-                return self.say("\(name) was not stopped: \(failure.message)", .warning)
+                return self.sayStillRunning(name, failure.message)
             } catch {
-                guard self.isRunning(name) else { return }
-                return self.say("\(name) was not stopped: its agent does not answer", .warning)
+                return self.sayStillRunning(name, "its agent does not answer")
             }
         }
     }
 
-    private func isRunning(_ name: NodeName) -> Bool {
-        PostmasterLines(path: self.layout.postmasterFile(name))?.isAlive == true
+    private func sayStillRunning(_ name: NodeName, _ why: String) {
+        guard let postmaster = PostmasterLines(path: self.layout.postmasterFile(name)), postmaster.isAlive else {
+            return
+        }
+        self.say("\(name) was not stopped (\(why)): process \(postmaster.pid) still runs", .warning)
     }
 
     // MARK: - Words
