@@ -64,7 +64,7 @@ extension Simulation {
         }
         if self.chance(250) { return }
         self.run(until: .s(120), orUntil: { self.isComplete })
-        if self.violation == nil, !self.isComplete { self.violate("not made within 120 s: \(self.incompleteness)") }
+        if self.violation == nil, !self.isComplete { self.violate("not made within 120 s: \(self.incompleteness)", isUnsafe: false) }
         guard self.profile.withoutAgent, self.violation == nil, let name = self.servers.last?.name else { return }
         var node = self.nodeSpec(self.servers.count - 1)
         node.agent = nil
@@ -81,17 +81,17 @@ extension Simulation {
         self.run(until: healedAt + limit, orUntil: { (self.ledger.acks.last?.time ?? 0) > healedAt + .s(1) })
         guard self.violation == nil else { return }
         if (self.ledger.acks.last?.time ?? 0) <= healedAt + .s(1) {
-            self.violate("not writable \(limit / 1_000_000) s after the faults: \(self.incompleteness)")
+            self.violate("not writable \(limit / 1_000_000) s after the faults: \(self.incompleteness)", isUnsafe: false)
         }
         self.run(until: healedAt + Self.completeLimit, orUntil: { self.isComplete })
         guard self.violation == nil else { return }
-        if !self.isComplete { self.violate("not complete 600 s after the faults: \(self.incompleteness)") }
+        if !self.isComplete { self.violate("not complete 600 s after the faults: \(self.incompleteness)", isUnsafe: false) }
         let failovers = self.ledger.failovers
         self.run(until: self.now + .s(20))
-        if self.violation == nil, self.ledger.failovers > failovers { self.violate("a failover without a fault") }
+        if self.violation == nil, self.ledger.failovers > failovers { self.violate("a failover without a fault", isUnsafe: false) }
         let late = self.ledger.failoverTimes.filter { $0 > healedAt }
         for (index, time) in late.enumerated() where index >= 3 && time - late[index - 3] < .s(60) {
-            self.violate("more than three failovers in a minute without a fault")
+            self.violate("more than three failovers in a minute without a fault", isUnsafe: false)
         }
     }
 
