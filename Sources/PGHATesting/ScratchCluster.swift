@@ -146,21 +146,63 @@ package final class ScratchCluster: Sendable {
             log: "agent-\(node.name).log")
     }
 
-    package func startController() throws {
-        try self.launch(
-            "controller",
-            "controller --listen 127.0.0.1:\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
-                + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
-                + "--log-level \(self.options.logLevel)",
-            log: "controller.log")
+    /// `environment`: for the hooks of debug builds.
+    package func startController(environment: [String: String] = [:]) throws {
+        try self.launch("controller", self.controllerArguments, log: "controller.log", environment: environment)
     }
 
-    private func launch(_ key: String, _ arguments: String, log: String) throws {
+    private var controllerArguments: String {
+        "controller --listen 127.0.0.1:\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
+            + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
+            + "--log-level \(self.options.logLevel)"
+    }
+
+    /// Starts one more controller on the same store and waits for its end, which must come soon.
+    ///
+    /// - Returns: its exit status as by waitpid(2), and what it wrote.
+    package func runSecondController() async throws -> (status: Int32?, output: String) {
+        let port = try freePort()
+        let arguments = self.controllerArguments.replacing("127.0.0.1:\(self.controllerPort)", with: "127.0.0.1:\(port)")
+        try self.launch("second", arguments, log: "second.log")
+        try await self.waitForExit("second", timeout: .seconds(15))
+        let child = self.children.withLock { $0.removeValue(forKey: "second") }
+        return (child?.status(), self.log("second.log"))
+    }
+
+    /// Copies the store of a controller that does not run, as a backup would.
+    package func copyStore(to name: String) async throws {
+        try await run(["/bin/cp", "-a", "\(self.directory)/controller", "\(self.directory)/store-\(name)"])
+    }
+
+    /// Puts a copy of the store back; the controller does not run.
+    package func restoreStore(from name: String) async throws {
+        try await run(["/bin/rm", "-rf", "\(self.directory)/controller"])
+        try await run(["/bin/cp", "-a", "\(self.directory)/store-\(name)", "\(self.directory)/controller"])
+    }
+
+    /// Waits until the controller has ended by itself.
+    package func waitForControllerExit(timeout: Duration = .seconds(30)) async throws {
+        try await self.waitForExit("controller", timeout: timeout)
+        self.children.withLock { _ = $0.removeValue(forKey: "controller") }
+    }
+
+    private func waitForExit(_ key: String, timeout: Duration) async throws {
+        let deadline = ContinuousClock.now + timeout
+        while self.children.withLock({ $0[key]?.isRunning }) == true {
+            guard ContinuousClock.now < deadline else {
+                self.kill(key)
+                throw ScratchFailure("the \(key) did not end within \(timeout)\n\(self.log("controller.log").suffix(3000))")
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    private func launch(
+        _ key: String, _ arguments: String, log: String, environment: [String: String] = [:],
+    ) throws {
+        let script = "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null"
         let child = try ChildProcess(
-            arguments: [
-                "/bin/bash", "-c", "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null",
-                self.directory,
-            ], dropsPrivileges: true)
+            arguments: ["/bin/bash", "-c", script, self.directory], environment: environment, dropsPrivileges: true)
         self.children.withLock { $0[key] = child }
     }
 
