@@ -90,7 +90,8 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle, unixSignals, log,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle,
+                unixSignals, log,
                 hummingbird, httpClient, subprocess,
             ], swiftSettings: strict),
 
@@ -114,7 +115,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PGHAConfigurationTests", dependencies: ["PGHAConfiguration", "PGHACore"], swiftSettings: strict),
-        .testTarget(name: "PGHAObservabilityTests", dependencies: ["PGHAObservability"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAObservabilityTests", dependencies: ["PGHAObservability", log], swiftSettings: strict),
         .testTarget(
             name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting", log],
             swiftSettings: strict),
@@ -123,11 +125,15 @@ let package = Package(
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
-            dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHACore", arguments],
+            dependencies: [
+                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPostgres", "PGHATesting", "PGHACore",
+                arguments,
+            ],
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"], path: "Tests/PostgresIntegration",
+            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"],
+            path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),

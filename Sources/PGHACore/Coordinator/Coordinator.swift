@@ -25,6 +25,8 @@ package struct Coordinator: Sendable {
         case ruleChange(RuleChange)
     }
 
+    /// A switchover begins without its checkpoint when that has not been written by then.
+    static let checkpointPatience = Duration.seconds(10)
     /// How long a follower may take to attach before more is done about it.
     static let attachGrace = Duration.seconds(3)
     /// How long a returning standby must stream before it joins the cohort.
@@ -50,6 +52,8 @@ package struct Coordinator: Sendable {
     /// The leader that `health` is about.
     package var watched: NodeName?
     var lastFailoverEnded: Moment?
+    /// When the switchover that is being prepared was asked for.
+    var preparingSince = Moment.origin
     /// The next rule change waits until then after one that failed.
     var ruleChangeNotBefore: Moment
     /// When the last procedure ended: older observations do not show its result.

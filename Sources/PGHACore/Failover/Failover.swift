@@ -106,7 +106,7 @@ package struct Failover: Sendable {
     /// When the attaching cohort was last changed; a new version replaces a cohort that does not attach.
     var attachingSince: Moment
     /// The last look at the walsenders.
-    var attached: Set<NodeName> = []
+    package internal(set) var attached: Set<NodeName> = []
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false

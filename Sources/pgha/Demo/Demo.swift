@@ -221,21 +221,33 @@ actor Demo {
         self.say(self.isEphemeral ? "stopped; the data is removed" : "stopped; the data is in \(self.layout.directory)")
     }
 
+    /// Through its agent, which may still be at work: then it is asked again.
     private func stopServer(_ name: NodeName) async {
-        guard let index = self.layout.names.firstIndex(of: name),
-            let token = try? BearerToken.read(path: self.layout.tokenFile),
-            PostmasterLines(path: self.layout.postmasterFile(name))?.isAlive == true
+        guard let index = self.layout.names.firstIndex(of: name), self.processes["agent-\(name)"] != nil,
+            let token = try? BearerToken.read(path: self.layout.tokenFile)
         else { return }
         let client = AgentClient(
             baseURL: self.layout.agentURL(index), token: WireSecret(token.value), httpClient: .failingFast)
-        do {
-            try await client.stop(StopRequest(mode: .fast), timeout: .seconds(30))
-            self.say("\(name) stopped")
-        } catch let failure as AgentFailure {
-            self.say("\(name) was not stopped: \(failure.message)", .warning)
-        } catch {
-            self.say("\(name) was not stopped: its agent does not answer", .warning)
+        let deadline = ContinuousClock.now + .seconds(20)
+        while true {
+            do {
+                try await client.stop(StopRequest(mode: .fast), timeout: .seconds(30))
+                return self.say("\(name) stopped")
+            } catch let failure as AgentFailure where failure.code == "busy" && ContinuousClock.now < deadline {
+                try? await Task.sleep(for: .milliseconds(100))
+            } catch let failure as AgentFailure {
+                return self.sayStillRunning(name, failure.message)
+            } catch {
+                return self.sayStillRunning(name, "its agent does not answer")
+            }
         }
+    }
+
+    private func sayStillRunning(_ name: NodeName, _ why: String) {
+        guard let postmaster = PostmasterLines(path: self.layout.postmasterFile(name)), postmaster.isAlive else {
+            return
+        }
+        self.say("\(name) was not stopped (\(why)): process \(postmaster.pid) still runs", .warning)
     }
 
     // MARK: - Words
