@@ -18,6 +18,9 @@ package final class ScratchCluster: Sendable {
         package var postgres: [String: String] = [:]
         package var onStandbyLoss: Durability.StandbyLoss?
         package var logLevel = "debug"
+        /// The first node's directory is a memory file system of this many MiB, which only that node's processes
+        /// see and which ends with them. Needs root.
+        package var smallDiskMiB: Int?
 
         package init() {}
     }
@@ -128,22 +131,65 @@ package final class ScratchCluster: Sendable {
     private func makeTestUser() async throws {
         let status = try await self.status()
         guard let node = self.nodes.first(where: { $0.name.text == status.leader }) else { return }
-        try await run([
+        var words = [
             ScratchPrograms.path("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "\(node.directory)/run",
             "-p", "\(node.port)", "-U", "postgres", "-d", "postgres",
             "-c", "CREATE ROLE \(Self.user) SUPERUSER LOGIN PASSWORD '\(Self.user)'",
             "-c", "CREATE TABLE ids (id bigint PRIMARY KEY, node text NOT NULL)",
-        ])
+        ]
+        let isHidden = self.options.smallDiskMiB != nil
+        if isHidden {
+            words = [
+                "/usr/bin/nsenter", "--mount", "--target", "\(self.agentPID(node) ?? 0)", "--", "/usr/bin/setpriv",
+                "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
+            ] + words
+        }
+        try await run(words, dropsPrivileges: !isHidden)
     }
 
     // MARK: - Processes
 
     package func startAgent(_ node: Node) throws {
-        try self.launch(
-            "agent \(node.name)",
+        let arguments =
             "agent --node \(node.name) --dir \(node.directory) --listen 127.0.0.1:\(node.agentPort) "
-                + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")",
-            log: "agent-\(node.name).log")
+            + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")"
+        if let size = self.options.smallDiskMiB, node.name == self.nodes[0].name {
+            try self.launchOnSmallDisk(node, arguments, mebibytes: size)
+        } else {
+            try self.launch("agent \(node.name)", arguments, log: "agent-\(node.name).log")
+        }
+    }
+
+    private func launchOnSmallDisk(_ node: Node, _ arguments: String, mebibytes: Int) throws {
+        try makeDirectory(node.directory)
+        let script = """
+            exec 3<&- && mount -t tmpfs -o size=\(mebibytes)m,mode=0700 pgha-test \(node.directory) \
+              && chown postgres:postgres \(node.directory) && exec setpriv --reuid=postgres --regid=postgres \
+              --clear-groups -- "$0/pgha" \(arguments) >>"$0/agent-\(node.name).log" 2>&1 </dev/null
+            """
+        let child = try ChildProcess(
+            arguments: ["/usr/bin/unshare", "--mount", "--", "/bin/bash", "-c", script, self.directory],
+            dropsPrivileges: false)
+        self.children.withLock { $0["agent \(node.name)"] = child }
+    }
+
+    /// The node's directory as this process can reach it.
+    package func visibleDirectory(_ node: Node) -> String {
+        guard self.options.smallDiskMiB != nil, node.name == self.nodes[0].name, let agent = self.agentPID(node) else {
+            return node.directory
+        }
+        return "/proc/\(agent)/root\(node.directory)"
+    }
+
+    /// Fills the node's small disk to the last byte.
+    package func fillDisk(_ node: Node) async throws {
+        try await run(
+            ["/bin/sh", "-c", "cat /dev/zero >\(self.visibleDirectory(node))/ballast 2>/dev/null; sync; true"],
+            dropsPrivileges: false)
+    }
+
+    package func emptyDisk(_ node: Node) async throws {
+        try await run(["/bin/rm", "\(self.visibleDirectory(node))/ballast"], dropsPrivileges: false)
     }
 
     /// `environment`: for the hooks of debug builds.
@@ -221,7 +267,7 @@ package final class ScratchCluster: Sendable {
 
     /// From the first line of `postmaster.pid`.
     package func postmasterPID(_ node: Node) -> Int32? {
-        readFile("\(node.directory)/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
+        readFile("\(self.visibleDirectory(node))/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
     }
 
     /// All server processes of the node, the postmaster first.

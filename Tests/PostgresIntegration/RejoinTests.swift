@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import PGHAClient
 import PGHACore
+import PGHAPostgres
 import PGHATesting
 import Testing
 
@@ -21,10 +22,14 @@ extension RealClusters { @Suite struct RejoinTests {
                 try await cluster.wait(
                     until: "NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver')", on: standby)
             }
-            try await cluster.query(
-                "SET synchronous_commit = local; CREATE TABLE only_here (id int); "
-                    + "INSERT INTO only_here SELECT generate_series(1, 500); INSERT INTO ids VALUES (2, 'diverged')",
-                on: old)
+            let session = try await cluster.connect(old)
+            for statement in [
+                "SET synchronous_commit = local", "CREATE TABLE only_here (id int)",
+                "INSERT INTO only_here SELECT generate_series(1, 500)", "INSERT INTO ids VALUES (2, 'diverged')",
+            ] {
+                try await session.query(statement)
+            }
+            await session.close()
             cluster.killHost(old)
             kill(controller, SIGCONT)
             try await cluster.wait(for: "another leader") { $0.phase == "steady" && $0.leader != old.name.text }
