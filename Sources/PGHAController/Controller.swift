@@ -119,13 +119,16 @@ package actor Controller {
         }
         let upstreams = self.nodes.mapValues(\.spec)
         let began = self.now
+        self.reach("before-\(order.command.label)")
         self.start {
+            self.reachSoon("during-\(order.command.label)")
             let outcome = await record.access.execute(order.command, upstreams: upstreams)
             await self.finished(order, outcome, began: began)
         }
     }
 
     private func finished(_ order: Effects.Order, _ outcome: NodeOutcome, began: Moment) {
+        self.reach("after-\(order.command.label)")
         let milliseconds = Double((self.now - began).components.attoseconds) / 1e15
             + Double((self.now - began).components.seconds) * 1000
         var metadata: Logger.Metadata = [
@@ -157,6 +160,7 @@ package actor Controller {
             do {
                 self.revision = try await self.store.compareAndSet(
                     persist.state, expecting: expected, history: entries)
+                self.reach("stored-\(persist.state.procedure?.phase ?? "steady")")
                 self.deliver(.stored)
                 return
             } catch .unavailable(let reason) {

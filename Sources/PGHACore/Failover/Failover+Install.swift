@@ -105,7 +105,7 @@ extension Failover {
     }
 
     mutating func sendInstallOrders(at now: Moment, _ effects: inout Effects) {
-        guard let plan = self.plan else { return }
+        guard let plan = self.plan, plan.rule.number.version == self.recordedVersion else { return }
         let leader = plan.rule.leader
         switch self.phase {
         case .promoting:
