@@ -182,7 +182,9 @@ extension Coordinator {
             let leads = rule?.leader == node.spec.name
             switch (leads, seen.inRecovery) {
             case (true, false): node.state = "leading"
-            case (true, true): node.state = "demoted"
+            case (true, true):
+                // Seen before its promotion: the next probe will show it.
+                node.state = view.observedFrom ?? .origin < self.settledAt ? "taking over" : "demoted"
             case (false, true): node.state = self.streamingState(view, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }

@@ -142,7 +142,7 @@ extension Failover {
         if self.isForced { return self.chooseForced(ranks, at: now) }
         for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
             guard let chosen else { continue }
-            if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
+            if self.waitsForOthers(than: chosen), self.isUnheard(besides: [chosen], at: now) {
                 self.blockedReason = "waiting for the other servers to answer"
                 effects.wake(at: self.started + Self.answerTime)
                 return nil
@@ -294,10 +294,16 @@ extension Failover {
         }
     }
 
-    /// A new cluster is better complete than quick.
-    private var hasTime: Bool {
-        if case .adopt = self.kind { return true }
-        return false
+    /// Whether it is better to hear the others first: a new cluster is better complete than quick, a leader that is
+    /// down recovers more slowly than a standby is promoted, and who was asked for should have the chance to answer.
+    private func waitsForOthers(than chosen: NodeName) -> Bool {
+        let isDown = self.members[chosen]?.way == .start
+        switch self.kind {
+        case .adopt: return true
+        case .automatic: return isDown
+        case .requested(let target, _): return isDown || (target != nil && target != chosen)
+        case .planned(let candidate): return isDown || candidate != chosen
+        }
     }
 
     private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {
