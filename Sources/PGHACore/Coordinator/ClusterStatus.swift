@@ -208,6 +208,9 @@ extension Coordinator {
             self.describeSilence(&node, view.failure, otherwise: "unreachable")
         }
         if let activity = facts?.activity { node.state = activity }
+        if let free = self.shortage(of: node.spec.name, at: now) {
+            node.problems.append("its disk is full: \(free) bytes left for data and WAL")
+        }
         if let problem = facts?.problem { node.problems.append(problem) }
         if let failure = view.lastFailure { node.problems.append("last attempt: \(failure)") }
         if node.spec.agent != nil, facts == nil { node.problems.append("its agent does not answer") }

@@ -147,13 +147,6 @@ extension Failover {
                 effects.wake(at: self.started + Self.answerTime)
                 return nil
             }
-            if case .automatic = self.kind, self.members[chosen]?.way == .start,
-                self.isUnheard(besides: [chosen], within: Self.headStart, at: now)
-            {
-                self.blockedReason = "waiting for the standbys to answer"
-                effects.wake(at: self.started + Self.headStart)
-                return nil
-            }
             let cohort = self.cohort(of: chosen)
             guard let copies = self.copies(for: cohort, at: now) else {
                 self.needsMoreCopies = true
@@ -285,10 +278,8 @@ extension Failover {
     }
 
     /// Whether a server was asked and has neither answered nor failed, and its time is not over.
-    private func isUnheard(
-        besides known: [NodeName], within time: Duration = Failover.answerTime, at now: Moment
-    ) -> Bool {
-        guard now - self.started < time else { return false }
+    private func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
+        guard now - self.started < Self.answerTime else { return false }
         return self.state.spec.nodes.contains {
             !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
         }
