@@ -80,12 +80,17 @@ import Testing
     /// Each file, the line of its error and the reason.
     static let refusals: [(String, Int?, ConfigurationError.Reason)] = [
         ("cluster: c\ntimngs: {}", 2, .unknownKey("timngs", nearest: "timings")),
-        ("cluster: c\ntimings:\n  probe-interval: 1s", 3,
-            .unknownKey("timings.probe-interval", nearest: "timings.probe_interval")),
+        (
+            "cluster: c\ntimings:\n  probe-interval: 1s", 3,
+            .unknownKey("timings.probe-interval", nearest: "timings.probe_interval")
+        ),
         ("cluster: c\nprobe_interval: 1s", 2, .unknownKey("probe_interval", nearest: "timings.probe_interval")),
         ("cluster: c\ntimings: {copies: 2}", 2, .unknownKey("timings.copies", nearest: "durability.copies")),
         ("cluster: c\nquite_another_thing: 1", 2, .unknownKey("quite_another_thing", nearest: nil)),
-        ("cluster: c\nnodes:\n- name: a\n  host: h\n  prot: 1", 5, .unknownKey("nodes[1].prot", nearest: "nodes[1].port")),
+        (
+            "cluster: c\nnodes:\n- name: a\n  host: h\n  prot: 1", 5,
+            .unknownKey("nodes[1].prot", nearest: "nodes[1].port")
+        ),
         ("nodes: []", 1, .missing("cluster", ways: "give it in the file")),
         ("", nil, .missing("cluster", ways: "give it in the file")),
         ("cluster: c\nnodes:\n  - name: a\n    port: 5432", 3, .missing("nodes[1].host", ways: "give it in the file")),
@@ -94,20 +99,32 @@ import Testing
         ("cluster: c\nnodes: [a]", 2, .wrongShape(key: "nodes[1]", expected: "a mapping of keys and values")),
         ("cluster: c\ntimings:\n  lease: [5s]", 3, .wrongShape(key: "timings.lease", expected: "a single value")),
         ("cluster: c\ntimings:\n  lease:", 3, .wrongShape(key: "timings.lease", expected: "a single value")),
-        ("cluster: c\npostgresql:\n  settings:\n    work_mem:", 4,
-            .wrongShape(key: "postgresql.settings.work_mem", expected: "a single value")),
-        ("cluster: c\nnodes: [{name: A, host: h}]", 2,
+        (
+            "cluster: c\npostgresql:\n  settings:\n    work_mem:", 4,
+            .wrongShape(key: "postgresql.settings.work_mem", expected: "a single value")
+        ),
+        (
+            "cluster: c\nnodes: [{name: A, host: h}]", 2,
             .wrongValue(
                 key: "nodes[1].name", value: "A",
-                expected: "a name of lower-case letters, digits and _, starting with a letter, at most 40")),
-        ("cluster: c\nnodes:\n- {name: a, host: h, port: 70000}", 3,
-            .wrongValue(key: "nodes[1].port", value: "70000", expected: "a whole number from 1 to 65535")),
-        ("cluster: c\nnodes:\n- {name: a, host: h, agent: 'h:8433'}", 3,
-            .wrongValue(key: "nodes[1].agent", value: "h:8433", expected: "http://HOST:PORT")),
-        ("cluster: c\ndurability: {mode: sync}", 2,
-            .wrongValue(key: "durability.mode", value: "sync", expected: "quorum or async")),
-        ("cluster: c\ndurability: {copies: two}", 2,
-            .wrongValue(key: "durability.copies", value: "two", expected: "a whole number from 1 to 100")),
+                expected: "a name of lower-case letters, digits and _, starting with a letter, at most 40")
+        ),
+        (
+            "cluster: c\nnodes:\n- {name: a, host: h, port: 70000}", 3,
+            .wrongValue(key: "nodes[1].port", value: "70000", expected: "a whole number from 1 to 65535")
+        ),
+        (
+            "cluster: c\nnodes:\n- {name: a, host: h, agent: 'h:8433'}", 3,
+            .wrongValue(key: "nodes[1].agent", value: "h:8433", expected: "http://HOST:PORT")
+        ),
+        (
+            "cluster: c\ndurability: {mode: sync}", 2,
+            .wrongValue(key: "durability.mode", value: "sync", expected: "quorum or async")
+        ),
+        (
+            "cluster: c\ndurability: {copies: two}", 2,
+            .wrongValue(key: "durability.copies", value: "two", expected: "a whole number from 1 to 100")
+        ),
     ]
 
     @Test(arguments: refusals.indices)
@@ -130,7 +147,9 @@ import Testing
         #expect(error?.code == "config_wrong_value")
     }
 
-    @Test(arguments: ["cluster: [c", "cluster: c\n\tnodes: []", "cluster: c\ncluster: d", "a: b: c", "x: *nowhere", "\u{0}"])
+    @Test(arguments: [
+        "cluster: [c", "cluster: c\n\tnodes: []", "cluster: c\ncluster: d", "a: b: c", "x: *nowhere", "\u{0}",
+    ])
     func whatIsNotYAMLSaysWhere(_ text: String) {
         #expect(Self.refusal(text)?.code == "config_syntax")
     }
@@ -155,25 +174,42 @@ import Testing
         ("cluster: c", nil, .noNodes),
         ("cluster: c\nnodes: []", 2, .noNodes),
         ("cluster: c\nnodes:\n  - {name: a, host: h}\n  - {name: a, host: i}", 4, .duplicateName(NodeName("a")!)),
-        ("cluster: c\nnodes:\n  - {name: a, host: h}\n  - {name: b, host: H, port: 5432}", 4,
-            .duplicateAddress(NodeName("a")!, NodeName("b")!, address: "h:5432")),
-        ("cluster: c\nnodes:\n  - {name: a, host: h, agent: 'http://h:1'}\n  - {name: b, host: i, agent: 'http://h:1'}", 4,
-            .duplicateAgent(NodeName("a")!, NodeName("b")!, agent: "http://h:1")),
+        (
+            "cluster: c\nnodes:\n  - {name: a, host: h}\n  - {name: b, host: H, port: 5432}", 4,
+            .duplicateAddress(NodeName("a")!, NodeName("b")!, address: "h:5432")
+        ),
+        (
+            "cluster: c\nnodes:\n  - {name: a, host: h, agent: 'http://h:1'}\n  - {name: b, host: i, agent: 'http://h:1'}",
+            4,
+            .duplicateAgent(NodeName("a")!, NodeName("b")!, agent: "http://h:1")
+        ),
         ("cluster: c\ndurability:\n  copies: 3\n\(twoNodes)", 3, .copiesOutOfRange(3, voters: 2)),
-        ("cluster: c\nnodes:\n  - {name: a, host: h}\n  - {name: b, host: i, nosync: true}", nil,
-            .copiesOutOfRange(2, voters: 1)),
-        ("cluster: c\nnodes:\n  - {name: a, host: h, nosync: true}\n  - {name: b, host: i, nofailover: true}", 2,
-            .noCandidate),
-        ("cluster: c\ntimings: {confirm_after: 300ms}\n\(twoNodes)", 2,
-            .confirmsTooSoon(probeInterval: .milliseconds(250), confirmAfter: .milliseconds(300))),
-        ("cluster: c\npostgresql: {settings: {Primary_ConnInfo: x}}\n\(twoNodes)", 2,
-            .managedSetting("Primary_ConnInfo")),
+        (
+            "cluster: c\nnodes:\n  - {name: a, host: h}\n  - {name: b, host: i, nosync: true}", nil,
+            .copiesOutOfRange(2, voters: 1)
+        ),
+        (
+            "cluster: c\nnodes:\n  - {name: a, host: h, nosync: true}\n  - {name: b, host: i, nofailover: true}", 2,
+            .noCandidate
+        ),
+        (
+            "cluster: c\ntimings: {confirm_after: 300ms}\n\(twoNodes)", 2,
+            .confirmsTooSoon(probeInterval: .milliseconds(250), confirmAfter: .milliseconds(300))
+        ),
+        (
+            "cluster: c\npostgresql: {settings: {Primary_ConnInfo: x}}\n\(twoNodes)", 2,
+            .managedSetting("Primary_ConnInfo")
+        ),
         ("cluster: c\npostgresql: {settings: {pgha.term: x}}\n\(twoNodes)", 2, .managedSetting("pgha.term")),
         ("cluster: c\npostgresql: {settings: {\"a b\": x}}\n\(twoNodes)", 2, .badSettingName("a b")),
-        ("cluster: c\npostgresql: {settings: {fsync: off}}\n\(twoNodes)", 2,
-            .unsafeSetting("fsync", value: "off", needed: "on")),
-        ("cluster: c\npostgresql: {settings: {synchronous_commit: local}}\n\(twoNodes)", 2,
-            .unsafeSetting("synchronous_commit", value: "local", needed: "on or remote_apply")),
+        (
+            "cluster: c\npostgresql: {settings: {fsync: off}}\n\(twoNodes)", 2,
+            .unsafeSetting("fsync", value: "off", needed: "on")
+        ),
+        (
+            "cluster: c\npostgresql: {settings: {synchronous_commit: local}}\n\(twoNodes)", 2,
+            .unsafeSetting("synchronous_commit", value: "local", needed: "on or remote_apply")
+        ),
     ]
 
     @Test(arguments: problems.indices)

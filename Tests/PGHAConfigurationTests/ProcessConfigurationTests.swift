@@ -59,7 +59,8 @@ import Testing
 
     @Test func everySettingCanComeFromTheEnvironmentAlone() throws {
         let controller = try Self.controller(
-            nil, ["PGHA_CONTROLLER_TOKEN_FILE": "/t", "PGHA_CONTROLLER_PASSFILE": "/p"]).get()
+            nil, ["PGHA_CONTROLLER_TOKEN_FILE": "/t", "PGHA_CONTROLLER_PASSFILE": "/p"]
+        ).get()
         #expect(controller.passfile == "/p")
         for setting in SettingTable.settings(of: .controller) {
             let error = Self.refusal(Self.file, [setting.environmentVariable ?? "": ""])

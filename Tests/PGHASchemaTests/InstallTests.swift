@@ -129,7 +129,8 @@ struct InstallTests {
         try await server.launch()
         try await server.query("SELECT pg_promote()")
         let session = try await Self.connect(server, as: "pgha_control")
-        let row = try await session.query("SELECT pgha.timeline_history(2) AS forks, pgha.timeline_history(1) AS none")[0]
+        let row = try await session.query("SELECT pgha.timeline_history(2) AS forks, pgha.timeline_history(1) AS none")[
+            0]
         #expect(try row.string("forks").hasPrefix("1\t"))
         #expect(try row.stringIfPresent("none") == nil)
         await session.close()

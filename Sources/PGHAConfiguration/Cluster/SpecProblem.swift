@@ -58,7 +58,8 @@ package enum SpecProblem: Error, Hashable, Sendable {
         case .badClusterName(let name): "'\(name)' is no name for a cluster."
         case .noNodes: "The cluster has no nodes."
         case .duplicateName(let name): "Two nodes are called '\(name)'."
-        case .duplicateAddress(let a, let b, let address): "The nodes '\(a)' and '\(b)' have the same address \(address)."
+        case .duplicateAddress(let a, let b, let address):
+            "The nodes '\(a)' and '\(b)' have the same address \(address)."
         case .duplicateAgent(let a, let b, let agent): "The nodes '\(a)' and '\(b)' have the same agent \(agent)."
         case .asyncUnsupported: "The durability mode 'async' is not supported yet."
         case .copiesOutOfRange(let copies, let voters):

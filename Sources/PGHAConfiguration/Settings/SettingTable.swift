@@ -64,47 +64,49 @@ package enum SettingTable {
             reason: "true: the pooler sends it no reads."),
     ]
 
-    private static let controller: [Setting] = [
-        Setting(
-            place: .controller, key: "listen", kind: .listenAddress, fallback: .value("127.0.0.1:8432"),
-            reason: "Where the HTTP interface listens. This host only, until you decide who may reach it."),
-        Setting(
-            place: .controller, key: "store", kind: .path, fallback: .value("/var/lib/pgha/controller/store.db"),
-            reason: "The store's SQLite file, made when missing. On a disk that keeps what was synced."),
-        Setting(
-            place: .controller, key: "token_file", kind: .path, fallback: .required,
-            reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
-        Setting(
-            place: .controller, key: "passfile", kind: .path, fallback: .required,
-            reason: "A file in .pgpass format with the passwords of pgha_control and pgha_replica."),
-        Setting(
-            place: .controller, key: "sslmode",
-            kind: .choice(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
-            fallback: .value("prefer"),
-            reason: "libpq's sslmode for connections to the servers; verify-full where the network is not yours."),
-        Setting(
-            place: .controller, key: "sslrootcert", kind: .path, fallback: .unset("libpq's own place"),
-            reason: "A file with the certificates to trust."),
-    ] + Self.logging(of: .controller)
+    private static let controller: [Setting] =
+        [
+            Setting(
+                place: .controller, key: "listen", kind: .listenAddress, fallback: .value("127.0.0.1:8432"),
+                reason: "Where the HTTP interface listens. This host only, until you decide who may reach it."),
+            Setting(
+                place: .controller, key: "store", kind: .path, fallback: .value("/var/lib/pgha/controller/store.db"),
+                reason: "The store's SQLite file, made when missing. On a disk that keeps what was synced."),
+            Setting(
+                place: .controller, key: "token_file", kind: .path, fallback: .required,
+                reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
+            Setting(
+                place: .controller, key: "passfile", kind: .path, fallback: .required,
+                reason: "A file in .pgpass format with the passwords of pgha_control and pgha_replica."),
+            Setting(
+                place: .controller, key: "sslmode",
+                kind: .choice(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
+                fallback: .value("prefer"),
+                reason: "libpq's sslmode for connections to the servers; verify-full where the network is not yours."),
+            Setting(
+                place: .controller, key: "sslrootcert", kind: .path, fallback: .unset("libpq's own place"),
+                reason: "A file with the certificates to trust."),
+        ] + Self.logging(of: .controller)
 
-    private static let agent: [Setting] = [
-        Setting(
-            place: .agent, key: "node", kind: .nodeName, fallback: .required,
-            reason: "The node's name in the cluster."),
-        Setting(
-            place: .agent, key: "dir", kind: .path, fallback: .required,
-            reason: "The state directory: data, log, socket and the agent's own files. Made when missing."),
-        Setting(
-            place: .agent, key: "listen", kind: .listenAddress, fallback: .value("127.0.0.1:8433"),
-            reason: "Where the HTTP interface listens. The controller must reach it."),
-        Setting(
-            place: .agent, key: "token_file", kind: .path, fallback: .required,
-            reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
-        Setting(
-            place: .agent, key: "pg_bindir", kind: .path,
-            fallback: .unset("as pg_config says, else the newest of Debian's version folders"),
-            reason: "The directory of PostgreSQL's programs; never looked for in PATH."),
-    ] + Self.logging(of: .agent)
+    private static let agent: [Setting] =
+        [
+            Setting(
+                place: .agent, key: "node", kind: .nodeName, fallback: .required,
+                reason: "The node's name in the cluster."),
+            Setting(
+                place: .agent, key: "dir", kind: .path, fallback: .required,
+                reason: "The state directory: data, log, socket and the agent's own files. Made when missing."),
+            Setting(
+                place: .agent, key: "listen", kind: .listenAddress, fallback: .value("127.0.0.1:8433"),
+                reason: "Where the HTTP interface listens. The controller must reach it."),
+            Setting(
+                place: .agent, key: "token_file", kind: .path, fallback: .required,
+                reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
+            Setting(
+                place: .agent, key: "pg_bindir", kind: .path,
+                fallback: .unset("as pg_config says, else the newest of Debian's version folders"),
+                reason: "The directory of PostgreSQL's programs; never looked for in PATH."),
+        ] + Self.logging(of: .agent)
 
     private static func logging(of place: Setting.Place) -> [Setting] {
         [

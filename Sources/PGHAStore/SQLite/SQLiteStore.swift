@@ -123,7 +123,9 @@ package final class SQLiteStore: ClusterStore {
     private static func entry(_ row: Row) throws -> HistoryEntry {
         let leader = row["leader"] as String?
         let name = leader.flatMap { NodeName($0) }
-        guard leader == nil || name != nil else { throw StoreError.damaged("the history names a leader \(leader ?? "")") }
+        guard leader == nil || name != nil else {
+            throw StoreError.damaged("the history names a leader \(leader ?? "")")
+        }
         return HistoryEntry(
             unixMicroseconds: row["unix_microseconds"], kind: row["kind"],
             term: Term(UInt64(bitPattern: row["term"])), leader: name, detail: row["detail"],
@@ -154,7 +156,7 @@ package final class SQLiteStore: ClusterStore {
                 value = try body(db)
                 return .commit
             }
-        } catch where value == nil {
+        } catch  where value == nil {
             return .failure(Self.translate(error))
         } catch {
             // COMMIT itself failed: after an I/O error SQLite does not say what reached the disk.

@@ -91,7 +91,8 @@ package struct StoreContract: Sendable, CustomStringConvertible {
 
     /// A state with every field set, numbers at their limits.
     package static let rich: ClusterState = {
-        let a = NodeName("a")!, b = NodeName("b")!
+        let a = NodeName("a")!
+        let b = NodeName("b")!
         var timings = Timings()
         timings.probeInterval = .microseconds(1)
         let spec = ClusterSpec(

@@ -1,0 +1,64 @@
+# On a fresh Debian 12 or newer with git, make and a Swift 6.3 toolchain: `make demo`, `make test`.
+#
+# PGHA_SCRATCH=DIR   builds there instead of in .build; several clones may share it, one at a time
+# ARGS="..."         goes to `pgha demo`, `swift test` or `pgha-bench`
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+scratch := $(or $(PGHA_SCRATCH),.build)
+swift_flags := $(if $(PGHA_SCRATCH),--scratch-path "$(PGHA_SCRATCH)")
+sources := Sources Tests sql Package.swift
+
+.PHONY: build
+build: packages ## Build everything for debugging, tests included
+	@swift build --build-tests $(swift_flags)
+
+.PHONY: test
+test: build ## Run all tests
+	@swift test --skip-build $(swift_flags) $(ARGS)
+
+.PHONY: test-versions
+test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 too
+	@.ci/test-versions $(swift_flags)
+
+.PHONY: demo
+demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
+	@exec "$(scratch)/debug/pgha" demo $(ARGS)
+
+.PHONY: release
+release: packages ## Build the executable for use: $(scratch)/pgha, needs libpq5, libsqlite3-0 and zlib1g
+	@swift build -c release --static-swift-stdlib --product pgha $(swift_flags)
+	@strip -o "$(scratch)/pgha" "$(scratch)/release/pgha"
+	@ls -lh "$(scratch)/pgha"
+
+.PHONY: bench-failover
+bench-failover: release ## Measure failover and switchover with the release build
+	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
+	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" "$(scratch)/release/pgha-bench" $(ARGS)
+
+.PHONY: format
+format: toolchain ## Format the sources in place
+	@swift format --in-place --recursive --parallel $(sources)
+
+.PHONY: lint
+lint: toolchain ## Say what `make format` would change, and other findings
+	@swift format lint --strict --recursive --parallel $(sources)
+
+.PHONY: clean
+clean: ## Remove .build; a PGHA_SCRATCH is left alone
+	@rm -rf .build
+
+.PHONY: packages
+packages: toolchain
+	@.ci/packages
+
+.PHONY: toolchain
+toolchain:
+	@.ci/toolchain
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) \
+		| while read -r target words; do printf '%-16s %s\n' "$$target" "$$words"; done
