@@ -2,6 +2,7 @@ import ArgumentParser
 import Logging
 import PGHAAgent
 import PGHACore
+import PGHAObservability
 import ServiceLifecycle
 import UnixSignals
 
@@ -37,8 +38,7 @@ struct AgentCommand: AsyncParsableCommand {
         let settings = AgentSettings(
             node: name, directory: self.dir, listen: self.listen, tokenFile: self.tokenFile,
             binaryDirectory: self.pgBindir)
-        var logger = Logger(label: "pgha.agent") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .info
+        let logger = Logger(label: "pgha.agent") { StructuredLogHandler(label: $0) }
         let service: AgentService
         do {
             service = try await AgentService(settings, logger: logger)

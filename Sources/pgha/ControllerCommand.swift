@@ -5,7 +5,9 @@ import Logging
 import PGHAClient
 import PGHAController
 import PGHACore
+import PGHAObservability
 import PGHAPostgres
+import PGHASchema
 import PGHAStore
 import ServiceLifecycle
 import UnixSignals
@@ -30,6 +32,12 @@ struct ControllerCommand: AsyncParsableCommand {
     @Option(help: "A file in .pgpass format with the passwords of pgha_control and pgha_replica.")
     var passfile: String
 
+    @Option(
+        help: ArgumentHelp(
+            "On the hosts of servers without an agent: the file with the password of pgha_replica; libpq's own by default.",
+            valueName: "path"))
+    var replicationPassfile: String?
+
     @Option(help: "libpq's sslmode for connections to the servers.")
     var sslmode: String = "prefer"
 
@@ -51,14 +59,13 @@ struct ControllerCommand: AsyncParsableCommand {
         let credentials = NodeCredentials(
             password: passwords.password(user: "pgha_control"), passfile: self.passfile, sslMode: sslMode,
             sslRootCert: self.sslrootcert, replicationPassword: passwords.password(user: "pgha_replica"),
-            token: WireSecret(try BearerToken.read(path: self.tokenFile).value))
-        var logger = Logger(label: "pgha.controller")
-        logger.logLevel = level
+            replicationPassfile: self.replicationPassfile, token: WireSecret(try BearerToken.read(path: self.tokenFile).value))
+        let logger = Logger(label: "pgha.controller") { StructuredLogHandler(label: $0, level: level) }
         let store = try await SQLiteStore.open(at: self.store)
         let controller = Controller.live(
-            store: store, storeKind: "sqlite", credentials: credentials, httpClient: AgentClient.sharedHTTPClient, logger: logger)
-        let routes = ControllerRoutes(
-            controller: controller, token: credentials.token, metrics: { "" })
+            store: store, storeKind: "sqlite", credentials: credentials,
+            requiredScripts: PGHASchema.scripts.map(\.number), httpClient: AgentClient.sharedHTTPClient, logger: logger)
+        let routes = ControllerRoutes(controller: controller, token: credentials.token)
         let application = Application(
             router: routes.router(), configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
             logger: logger)

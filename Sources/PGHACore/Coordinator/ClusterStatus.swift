@@ -19,6 +19,25 @@ package struct ClusterStatus: Hashable, Sendable {
         /// Age of the newest evidence; nil when there is none.
         package var evidenceAge: Duration?
         package var problems: [String]
+
+        package init(
+            spec: NodeSpec, role: Role, state: String, timeline: TimelineID?, position: LSN?, lagBytes: UInt64?,
+            lagSeconds: Double?, sync: Sync, postmasterPID: Int32?, agentPID: Int32?, evidenceAge: Duration?,
+            problems: [String]
+        ) {
+            self.spec = spec
+            self.role = role
+            self.state = state
+            self.timeline = timeline
+            self.position = position
+            self.lagBytes = lagBytes
+            self.lagSeconds = lagSeconds
+            self.sync = sync
+            self.postmasterPID = postmasterPID
+            self.agentPID = agentPID
+            self.evidenceAge = evidenceAge
+            self.problems = problems
+        }
     }
 
     package var cluster: String?
@@ -38,6 +57,24 @@ package struct ClusterStatus: Hashable, Sendable {
     package var waitingFor: String?
     package var paused: Bool
     package var nodes: [Node]
+
+    package init(
+        cluster: String?, term: Term, leader: NodeName?, rule: Rule?, phase: String, durability: Durability?,
+        effectiveCopies: Int?, atRiskReason: String?, verdict: String, waitingFor: String?, paused: Bool, nodes: [Node]
+    ) {
+        self.cluster = cluster
+        self.term = term
+        self.leader = leader
+        self.rule = rule
+        self.phase = phase
+        self.durability = durability
+        self.effectiveCopies = effectiveCopies
+        self.atRiskReason = atRiskReason
+        self.verdict = verdict
+        self.waitingFor = waitingFor
+        self.paused = paused
+        self.nodes = nodes
+    }
 }
 
 extension Coordinator {
