@@ -125,7 +125,10 @@ let package = Package(
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
-            dependencies: ["pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHACore", arguments],
+            dependencies: [
+                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPostgres", "PGHATesting", "PGHACore",
+                arguments,
+            ],
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",

@@ -139,7 +139,7 @@ package struct TopologyReport: Hashable, Sendable, Codable {
     package var rule: String?
     /// Nil before the first rule.
     package var leader: Server?
-    /// The standbys that stream.
+    /// The standbys that stream, or did when the leader was last heard: reads go on without it.
     package var standbys: [Server]
     /// New transactions are held: a change of leader is under way.
     package var hold: Bool
@@ -148,7 +148,7 @@ package struct TopologyReport: Hashable, Sendable, Codable {
         self.term = status.term.number
         self.rule = status.rule?.number.description
         self.leader = status.nodes.first { $0.spec.name == status.leader }.map(Server.init)
-        self.standbys = status.nodes.filter { $0.role == .standby && $0.state == "streaming" }.map(Server.init)
+        self.standbys = status.nodes.filter(\.followed).map(Server.init)
         self.hold = hold
     }
 }

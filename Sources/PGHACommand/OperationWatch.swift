@@ -4,7 +4,7 @@ import PGHACore
 /// Whether what a command asked for is done, judged by the statuses that follow. Pure: the caller polls.
 package struct OperationWatch: Sendable {
     package enum Goal: Hashable, Sendable {
-        /// A leader leads, and every other node streams and counts, as far as it may.
+        /// A leader leads, every other node streams and counts, as far as it may, and all agents answer.
         case formed
         /// A term above `term` is in force, led by `target` when one was named.
         case newLeader(after: UInt64, target: String?)
@@ -66,6 +66,7 @@ package struct OperationWatch: Sendable {
             report.nodes.allSatisfy({
                 $0.name == leader || $0.state == "streaming" && ($0.sync == "quorum" || $0.nosync)
             }),
+            report.nodes.allSatisfy({ $0.agent == nil || $0.agentPID != nil }),
             report.durability.effectiveCopies == report.durability.copies
         else { return .running }
         let standbys = report.nodes.count - 1

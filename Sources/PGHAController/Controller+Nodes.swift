@@ -112,6 +112,8 @@ extension Controller {
     /// Every member keeps a reserved slot for each of its peers, so that a new leader has the WAL they need.
     func keepSlotsForever() async {
         while !Task.isCancelled {
+            // A store that must not lead changes nothing.
+            guard self.coordinator.halted == nil else { return }
             let leader = self.coordinator.state?.rule?.leader
             await withDiscardingTaskGroup { group in
                 for (name, record) in self.nodes {

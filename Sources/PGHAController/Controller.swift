@@ -126,13 +126,16 @@ package actor Controller {
         }
         let upstreams = self.nodes.mapValues(\.spec)
         let began = self.now
+        self.reach("before-\(order.command.label)")
         self.start {
+            self.reachSoon("during-\(order.command.label)")
             let outcome = await record.access.execute(order.command, upstreams: upstreams)
             await self.finished(order, outcome, began: began)
         }
     }
 
     private func finished(_ order: Effects.Order, _ outcome: NodeOutcome, began: Moment) {
+        self.reach("after-\(order.command.label)")
         let took = self.now - began
         var hasFailed = false
         if case .failed = outcome { hasFailed = true }
@@ -174,6 +177,7 @@ package actor Controller {
                 self.revision = try await self.store.compareAndSet(
                     persist.state, expecting: expected, history: entries)
                 self.metrics.wrote(took: self.now - began)
+                self.reach("stored-\(persist.state.procedure?.phase ?? "steady")")
                 self.deliver(.stored)
                 return
             } catch .unavailable(let reason) {

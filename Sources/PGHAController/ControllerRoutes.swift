@@ -168,7 +168,7 @@ package struct ControllerRoutes: Sendable {
 enum NodeHealth {
     /// Nil for an unknown path. `lag` as in `16MB`: a replica further behind is not healthy.
     static func answers(_ path: String, node: ClusterStatus.Node, lag: String?) -> Bool? {
-        let leads = node.state == "leading", streams = node.state == "streaming"
+        let leads = node.state == "leading", streams = node.followed
         switch path {
         case "primary", "read-write", "master", "leader": return leads
         case "replica":

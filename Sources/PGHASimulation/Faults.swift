@@ -223,6 +223,7 @@ extension Simulation {
     }
 
     func resume() {
+        guard self.store.state?.paused == true else { return }
         for controller in self.controllers where controller.isLeading { _ = controller.request(.pause(false)) }
     }
 

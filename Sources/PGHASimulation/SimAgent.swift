@@ -5,7 +5,7 @@ final class SimAgent {
     unowned let sim: Simulation
     let index: Int
     private(set) var isAlive = true
-    private var life = 0
+    fileprivate var life = 0
     /// Kept outside the data directory.
     private var pledge: Pledge?
     private var activity: String?
@@ -368,6 +368,6 @@ extension Simulation {
 
 extension SimAgent {
     func receive(_ body: @escaping () -> Void) {
-        if self.server.isFrozen { self.server.thawed.append(body) } else { body() }
+        self.ifAlive(self.life, body)
     }
 }

@@ -267,7 +267,8 @@ final class SimController {
 
     private func readBack(_ number: Int) {
         guard self.writes == number, self.coordinator != nil else { return }
-        self.callStore({ $0.copy }) { [unowned self] copy in
+        let epoch = self.epoch
+        self.callStore({ $0.settle(epoch) }) { [unowned self] copy in
             guard self.writes == number, self.coordinator != nil else { return }
             self.writes += 1
             guard copy.epoch == self.epoch else {

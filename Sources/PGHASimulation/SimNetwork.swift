@@ -45,7 +45,7 @@ extension Simulation {
             case 4..<100: self.between(.ms(1), .ms(20))
             default: self.between(100, 400)
             }
-        return base * self.network.slowness
+        return base > .ms(100) ? base : base * self.network.slowness
     }
 
     /// Carries a message; over a cut it is sent again for some seconds (TCP), then lost. A host without power neither

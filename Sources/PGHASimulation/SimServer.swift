@@ -187,16 +187,21 @@ final class SimServer {
         self.waiting = []
         if !self.inRecovery { self.append(.filler) }
         let deadline = self.sim.now + .s(4)
+        let life = self.life
         func poll() {
+            guard self.life == life else {
+                done()
+                return
+            }
             let behind = self.senders.contains { $0.isStreaming && $0.flushed < self.wal.count }
-            if behind, self.sim.now < deadline {
-                self.later(.ms(5), poll)
+            if self.isFrozen || (behind && self.sim.now < deadline) {
+                self.sim.after(.ms(5), poll)
             } else {
                 self.kill(clean: !behind)
                 done()
             }
         }
-        self.later(self.sim.between(.ms(20), .ms(80)), poll)
+        self.sim.after(self.sim.between(.ms(20), .ms(80)), poll)
     }
 
     func freeze() { self.isFrozen = true }

@@ -34,6 +34,13 @@ struct SimStore {
         return true
     }
 
+    /// Reads, and makes every write that is still on its way conflict: a write of unknown outcome may otherwise be
+    /// applied after it was read that it was not.
+    mutating func settle(_ epoch: Int) -> Copy {
+        if epoch == self.epoch { self.revision += 1 }
+        return self.copy
+    }
+
     mutating func write(_ state: ClusterState, expecting revision: Int, epoch: Int) -> Bool {
         guard epoch == self.epoch, revision == self.revision else { return false }
         self.state = state

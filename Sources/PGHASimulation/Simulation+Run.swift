@@ -9,7 +9,17 @@ extension Simulation {
     /// Runs one seed from the making of the cluster to its recovery from the faults.
     package static func run(_ options: Options) -> Report {
         let simulation = Simulation(options)
+        #if DEBUG || PGHA_SIMULATION_FAULTS
+        let faults: DecisionFaults =
+            switch options.variant {
+            case .discoverOneTooFew: .discoverCopiesOnly
+            case .confirmByOneCommit: .confirmByOneCommit
+            default: []
+            }
+        DecisionFaults.$current.withValue(faults) { simulation.runAll() }
+        #else
         simulation.runAll()
+        #endif
         return simulation.report()
     }
 
@@ -50,12 +60,11 @@ extension Simulation {
         let spec = ClusterSpec(
             name: "sim", nodes: self.servers.indices.map { self.nodeSpec($0) }, durability: durability)
         self.every(.ms(500)) { [unowned self] in
-            guard self.store.state == nil else { return }
-            for controller in self.controllers where controller.isLeading { _ = controller.request(.initialize(spec)) }
+            for controller in self.controllers where controller.coordinator.map({ $0.status(at: self.moment).phase == "none" }) ?? false { _ = controller.request(.initialize(spec)) }
         }
         if self.chance(250) { return }
         self.run(until: .s(120), orUntil: { self.isComplete })
-        if self.violation == nil, !self.isComplete { self.violate("not made within 120 s: \(self.incompleteness)") }
+        if self.violation == nil, !self.isComplete { self.violate("not made within 120 s: \(self.incompleteness)", isUnsafe: false) }
         guard self.profile.withoutAgent, self.violation == nil, let name = self.servers.last?.name else { return }
         var node = self.nodeSpec(self.servers.count - 1)
         node.agent = nil
@@ -66,22 +75,23 @@ extension Simulation {
 
     private func awaitRecovery() {
         let healedAt = self.now
-        self.run(until: healedAt + .s(2))
-        self.resume()
-        self.run(until: healedAt + Self.writableLimit, orUntil: { (self.ledger.acks.last?.time ?? 0) > healedAt + .s(1) })
+        // An operator resumes; whoever leads by then hears of it. A cluster that is not made yet takes longer.
+        for second in 1...10 { self.after(.s(Int64(second))) { [unowned self] in self.resume() } }
+        let limit = self.store.state?.rule == nil ? Int64.s(150) : Self.writableLimit
+        self.run(until: healedAt + limit, orUntil: { (self.ledger.acks.last?.time ?? 0) > healedAt + .s(1) })
         guard self.violation == nil else { return }
         if (self.ledger.acks.last?.time ?? 0) <= healedAt + .s(1) {
-            self.violate("not writable \(Self.writableLimit / 1_000_000) s after the faults: \(self.incompleteness)")
+            self.violate("not writable \(limit / 1_000_000) s after the faults: \(self.incompleteness)", isUnsafe: false)
         }
         self.run(until: healedAt + Self.completeLimit, orUntil: { self.isComplete })
         guard self.violation == nil else { return }
-        if !self.isComplete { self.violate("not complete 600 s after the faults: \(self.incompleteness)") }
+        if !self.isComplete { self.violate("not complete 600 s after the faults: \(self.incompleteness)", isUnsafe: false) }
         let failovers = self.ledger.failovers
         self.run(until: self.now + .s(20))
-        if self.violation == nil, self.ledger.failovers > failovers { self.violate("a failover without a fault") }
+        if self.violation == nil, self.ledger.failovers > failovers { self.violate("a failover without a fault", isUnsafe: false) }
         let late = self.ledger.failoverTimes.filter { $0 > healedAt }
         for (index, time) in late.enumerated() where index >= 3 && time - late[index - 3] < .s(60) {
-            self.violate("more than three failovers in a minute without a fault")
+            self.violate("more than three failovers in a minute without a fault", isUnsafe: false)
         }
     }
 

@@ -38,6 +38,8 @@ package final class Simulation {
         package var seed: UInt64
         /// The first broken promise; nil when all held.
         package var violation: String?
+        /// Whether what was broken is a promise to clients or operators, and not a matter of time.
+        package var isUnsafe: Bool
         package var simulatedSeconds: Double
         package var events: Int
         package var acknowledged: Int
@@ -62,6 +64,7 @@ package final class Simulation {
     /// After `heal()`: no more faults, clients and controllers go on.
     var healed = false
     private(set) var violation: String?
+    private var isUnsafe = false
     private(set) var transcript: [String] = []
     private var nextID = 0
 
@@ -124,15 +127,16 @@ package final class Simulation {
         self.transcript.append("\(thousandth / 10_000).\(padded) \(who()): \(what())")
     }
 
-    func violate(_ what: String) {
+    func violate(_ what: String, isUnsafe: Bool = true) {
         guard self.violation == nil else { return }
+        self.isUnsafe = isUnsafe
         self.violation = what
         self.trace("VIOLATION", what)
     }
 
     func report() -> Report {
         Report(
-            seed: self.options.seed, violation: self.violation, simulatedSeconds: Double(self.now) / 1e6,
+            seed: self.options.seed, violation: self.violation, isUnsafe: self.isUnsafe, simulatedSeconds: Double(self.now) / 1e6,
             events: self.events, acknowledged: self.ledger.acks.count, failovers: self.ledger.failovers,
             transcript: self.transcript)
     }

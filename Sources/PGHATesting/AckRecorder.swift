@@ -96,7 +96,9 @@ package final class AckRecorder: Sendable {
             if let ack = self.firstAck(after: moment, notBy: old) { return ack }
             try await Task.sleep(for: .milliseconds(2))
         }
-        throw ScratchFailure("no commit was acknowledged within \(timeout)")
+        throw ScratchFailure(
+            "no commit was acknowledged by another than \(old) within \(timeout)\n"
+                + self.cluster.log("controller.log").suffix(3000))
     }
 
     /// Acknowledged ids that `node` does not hold. Must be empty on a leader.

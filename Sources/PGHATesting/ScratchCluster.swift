@@ -18,6 +18,9 @@ package final class ScratchCluster: Sendable {
         package var postgres: [String: String] = [:]
         package var onStandbyLoss: Durability.StandbyLoss?
         package var logLevel = "debug"
+        /// The first node's directory is a memory file system of this many MiB, which only that node's processes
+        /// see and which ends with them. Needs root.
+        package var smallDiskMiB: Int?
 
         package init() {}
     }
@@ -128,39 +131,124 @@ package final class ScratchCluster: Sendable {
     private func makeTestUser() async throws {
         let status = try await self.status()
         guard let node = self.nodes.first(where: { $0.name.text == status.leader }) else { return }
-        try await run([
+        var words = [
             ScratchPrograms.path("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "\(node.directory)/run",
             "-p", "\(node.port)", "-U", "postgres", "-d", "postgres",
             "-c", "CREATE ROLE \(Self.user) SUPERUSER LOGIN PASSWORD '\(Self.user)'",
             "-c", "CREATE TABLE ids (id bigint PRIMARY KEY, node text NOT NULL)",
-        ])
+        ]
+        let isHidden = self.options.smallDiskMiB != nil
+        if isHidden {
+            words = [
+                "/usr/bin/nsenter", "--mount", "--target", "\(self.agentPID(node) ?? 0)", "--", "/usr/bin/setpriv",
+                "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
+            ] + words
+        }
+        try await run(words, dropsPrivileges: !isHidden)
     }
 
     // MARK: - Processes
 
     package func startAgent(_ node: Node) throws {
-        try self.launch(
-            "agent \(node.name)",
+        let arguments =
             "agent --node \(node.name) --dir \(node.directory) --listen 127.0.0.1:\(node.agentPort) "
-                + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")",
-            log: "agent-\(node.name).log")
+            + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")"
+        if let size = self.options.smallDiskMiB, node.name == self.nodes[0].name {
+            try self.launchOnSmallDisk(node, arguments, mebibytes: size)
+        } else {
+            try self.launch("agent \(node.name)", arguments, log: "agent-\(node.name).log")
+        }
     }
 
-    package func startController() throws {
-        try self.launch(
-            "controller",
-            "controller --listen 127.0.0.1:\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
-                + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
-                + "--log-level \(self.options.logLevel)",
-            log: "controller.log")
-    }
-
-    private func launch(_ key: String, _ arguments: String, log: String) throws {
+    private func launchOnSmallDisk(_ node: Node, _ arguments: String, mebibytes: Int) throws {
+        try makeDirectory(node.directory)
+        let script = """
+            exec 3<&- && mount -t tmpfs -o size=\(mebibytes)m,mode=0700 pgha-test \(node.directory) \
+              && chown postgres:postgres \(node.directory) && exec setpriv --reuid=postgres --regid=postgres \
+              --clear-groups -- "$0/pgha" \(arguments) >>"$0/agent-\(node.name).log" 2>&1 </dev/null
+            """
         let child = try ChildProcess(
-            arguments: [
-                "/bin/bash", "-c", "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null",
-                self.directory,
-            ], dropsPrivileges: true)
+            arguments: ["/usr/bin/unshare", "--mount", "--", "/bin/bash", "-c", script, self.directory],
+            dropsPrivileges: false)
+        self.children.withLock { $0["agent \(node.name)"] = child }
+    }
+
+    /// The node's directory as this process can reach it.
+    package func visibleDirectory(_ node: Node) -> String {
+        guard self.options.smallDiskMiB != nil, node.name == self.nodes[0].name, let agent = self.agentPID(node) else {
+            return node.directory
+        }
+        return "/proc/\(agent)/root\(node.directory)"
+    }
+
+    /// Fills the node's small disk to the last byte.
+    package func fillDisk(_ node: Node) async throws {
+        try await run(
+            ["/bin/sh", "-c", "cat /dev/zero >\(self.visibleDirectory(node))/ballast 2>/dev/null; sync; true"],
+            dropsPrivileges: false)
+    }
+
+    package func emptyDisk(_ node: Node) async throws {
+        try await run(["/bin/rm", "\(self.visibleDirectory(node))/ballast"], dropsPrivileges: false)
+    }
+
+    /// `environment`: for the hooks of debug builds.
+    package func startController(environment: [String: String] = [:]) throws {
+        try self.launch("controller", self.controllerArguments, log: "controller.log", environment: environment)
+    }
+
+    private var controllerArguments: String {
+        "controller --listen 127.0.0.1:\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
+            + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
+            + "--log-level \(self.options.logLevel)"
+    }
+
+    /// Starts one more controller on the same store and waits for its end, which must come soon.
+    ///
+    /// - Returns: its exit status as by waitpid(2), and what it wrote.
+    package func runSecondController() async throws -> (status: Int32?, output: String) {
+        let port = try freePort()
+        let arguments = self.controllerArguments.replacing("127.0.0.1:\(self.controllerPort)", with: "127.0.0.1:\(port)")
+        try self.launch("second", arguments, log: "second.log")
+        try await self.waitForExit("second", timeout: .seconds(15))
+        let child = self.children.withLock { $0.removeValue(forKey: "second") }
+        return (child?.status(), self.log("second.log"))
+    }
+
+    /// Copies the store of a controller that does not run, as a backup would.
+    package func copyStore(to name: String) async throws {
+        try await run(["/bin/cp", "-a", "\(self.directory)/controller", "\(self.directory)/store-\(name)"])
+    }
+
+    /// Puts a copy of the store back; the controller does not run.
+    package func restoreStore(from name: String) async throws {
+        try await run(["/bin/rm", "-rf", "\(self.directory)/controller"])
+        try await run(["/bin/cp", "-a", "\(self.directory)/store-\(name)", "\(self.directory)/controller"])
+    }
+
+    /// Waits until the controller has ended by itself.
+    package func waitForControllerExit(timeout: Duration = .seconds(30)) async throws {
+        try await self.waitForExit("controller", timeout: timeout)
+        self.children.withLock { _ = $0.removeValue(forKey: "controller") }
+    }
+
+    private func waitForExit(_ key: String, timeout: Duration) async throws {
+        let deadline = ContinuousClock.now + timeout
+        while self.children.withLock({ $0[key]?.isRunning }) == true {
+            guard ContinuousClock.now < deadline else {
+                self.kill(key)
+                throw ScratchFailure("the \(key) did not end within \(timeout)\n\(self.log("controller.log").suffix(3000))")
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    private func launch(
+        _ key: String, _ arguments: String, log: String, environment: [String: String] = [:],
+    ) throws {
+        let script = "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null"
+        let child = try ChildProcess(
+            arguments: ["/bin/bash", "-c", script, self.directory], environment: environment, dropsPrivileges: true)
         self.children.withLock { $0[key] = child }
     }
 
@@ -179,7 +267,7 @@ package final class ScratchCluster: Sendable {
 
     /// From the first line of `postmaster.pid`.
     package func postmasterPID(_ node: Node) -> Int32? {
-        readFile("\(node.directory)/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
+        readFile("\(self.visibleDirectory(node))/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
     }
 
     /// All server processes of the node, the postmaster first.

@@ -75,13 +75,16 @@ final class ChildProcess: Sendable {
     }
 }
 
-/// Runs a program to its end as the servers' user; throws with its output when it fails.
-func run(_ arguments: [String], environment: [String: String] = [:]) async throws {
+/// Runs a program to its end, as the servers' user unless told otherwise; throws with its output when it fails.
+func run(
+    _ arguments: [String], environment: [String: String] = [:], dropsPrivileges: Bool = true
+) async throws {
     let output = try makeTemporaryDirectory("pgha-output")
     defer { removeTree(output) }
     let script = "cd / && exec \"$@\" >\"$0/text\" 2>&1 </dev/null"
     let child = try ChildProcess(
-        arguments: ["/bin/bash", "-c", script, output] + arguments, environment: environment, dropsPrivileges: true)
+        arguments: ["/bin/bash", "-c", script, output] + arguments, environment: environment,
+        dropsPrivileges: dropsPrivileges)
     while child.isRunning { try await Task.sleep(for: .milliseconds(3)) }
     guard child.status() == 0 else {
         throw ScratchFailure("\(arguments[0]) failed: \(readFile("\(output)/text") ?? "no output")")

@@ -1,8 +1,8 @@
 import ArgumentParser
+import Foundation
 import Logging
 import PGHAAgent
-import PGHACore
-import PGHAObservability
+import PGHAConfiguration
 import ServiceLifecycle
 import UnixSignals
 
@@ -16,29 +16,33 @@ struct AgentCommand: AsyncParsableCommand {
             """)
 
     @Option(help: "The node's name in the cluster.")
-    var node: String
+    var node: String?
 
     @Option(help: "The state directory: data, log, socket and the agent's own files. Made when missing.")
-    var dir: String
+    var dir: String?
 
-    @Option(help: "Where the HTTP interface listens, host:port.")
-    var listen: String = AgentSettings.defaultListen
+    @Option(help: "Where the HTTP interface listens: HOST:PORT.")
+    var listen: String?
 
     @Option(help: "A file with the cluster's token, at least 16 bytes, not readable by others.")
-    var tokenFile: String
+    var tokenFile: String?
 
     @Option(help: "The directory of PostgreSQL's programs. Default: as pg_config says, else Debian's newest.")
     var pgBindir: String?
 
-    mutating func run() async throws {
-        guard let name = NodeName(self.node) else {
-            throw ValidationError(
-                "\(self.node) is no node name: lower-case letters, digits and _, starting with a letter, at most 40.")
-        }
+    @OptionGroup var options: ServiceOptions
+
+    func run() async throws {
+        let configuration = try AgentConfiguration(
+            file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
+            flags: self.options.flags([
+                "node": self.node, "dir": self.dir, "listen": self.listen, "token_file": self.tokenFile,
+                "pg_bindir": self.pgBindir,
+            ]))
         let settings = AgentSettings(
-            node: name, directory: self.dir, listen: self.listen, tokenFile: self.tokenFile,
-            binaryDirectory: self.pgBindir)
-        let logger = Logger(label: "pgha.agent") { StructuredLogHandler(label: $0) }
+            node: configuration.node, directory: configuration.directory, listen: configuration.listen.description,
+            tokenFile: configuration.tokenFile, binaryDirectory: configuration.binaryDirectory)
+        let logger = configuration.log.start(label: "pgha.agent")
         let service: AgentService
         do {
             service = try await AgentService(settings, logger: logger)
@@ -50,10 +54,4 @@ struct AgentCommand: AsyncParsableCommand {
                 services: [.init(service: service)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
     }
-}
-
-/// A failure whose text is for the operator as it stands.
-struct CommandFailure: Error, CustomStringConvertible {
-    var description: String
-    init(_ description: String) { self.description = description }
 }

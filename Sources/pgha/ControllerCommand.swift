@@ -3,34 +3,34 @@ import Foundation
 import Hummingbird
 import Logging
 import PGHAClient
+import PGHAConfiguration
 import PGHAController
-import PGHACore
-import PGHAObservability
 import PGHAPostgres
 import PGHASchema
 import PGHAStore
 import ServiceLifecycle
 import UnixSignals
 
+/// `pgha controller`: one leads a cluster, and opens its store alone.
 struct ControllerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "controller", abstract: "Run the controller: probe, judge, decide, execute.",
         discussion: """
-            One controller leads a cluster; its store is opened by it alone. While it is down nothing fails over, and
-            nothing else stops.
+            One controller leads a cluster; its store is opened by it alone. While it is down nothing fails over, and \
+            nothing else stops. 'pgha config --print-defaults' shows every setting.
             """)
 
     @Option(help: "Where the HTTP interface listens: HOST:PORT.")
-    var listen = "127.0.0.1:8432"
+    var listen: String?
 
     @Option(help: "The store's SQLite file; made when it does not exist.")
-    var store: String
+    var store: String?
 
     @Option(help: "A file with the cluster's token, readable by this user alone.")
-    var tokenFile: String
+    var tokenFile: String?
 
     @Option(help: "A file in .pgpass format with the passwords of pgha_control and pgha_replica.")
-    var passfile: String
+    var passfile: String?
 
     @Option(
         help: ArgumentHelp(
@@ -39,35 +39,26 @@ struct ControllerCommand: AsyncParsableCommand {
     var replicationPassfile: String?
 
     @Option(help: "libpq's sslmode for connections to the servers.")
-    var sslmode: String = "prefer"
+    var sslmode: String?
 
     @Option(help: "A file with the certificates to trust.")
     var sslrootcert: String?
 
-    @Option(help: "trace, debug, info, notice, warning or error.")
-    var logLevel: String = "info"
+    @OptionGroup var options: ServiceOptions
 
     func run() async throws {
-        guard let sslMode = ConnectionParameters.SSLMode(rawValue: self.sslmode) else {
-            throw ValidationError("--sslmode \(self.sslmode) is not one of libpq's modes")
-        }
-        guard let level = Logger.Level(rawValue: self.logLevel) else {
-            throw ValidationError("--log-level \(self.logLevel) is not a level")
-        }
-        let (host, port) = try parseAddress(self.listen, option: "--listen")
-        let passwords = try Passfile.read(path: self.passfile)
-        let credentials = NodeCredentials(
-            password: passwords.password(user: "pgha_control"), passfile: self.passfile, sslMode: sslMode,
-            sslRootCert: self.sslrootcert, replicationPassword: passwords.password(user: "pgha_replica"),
-            replicationPassfile: self.replicationPassfile, token: WireSecret(try BearerToken.read(path: self.tokenFile).value))
-        let logger = Logger(label: "pgha.controller") { StructuredLogHandler(label: $0, level: level) }
-        let store = try await SQLiteStore.open(at: self.store)
+        let settings = try self.settings()
+        let logger = settings.log.start(label: "pgha.controller")
+        let credentials = try self.credentials(settings)
+        let store = try await SQLiteStore.open(at: settings.storePath)
         let controller = Controller.live(
             store: store, storeKind: "sqlite", credentials: credentials,
             requiredScripts: PGHASchema.scripts.map(\.number), httpClient: AgentClient.sharedHTTPClient, logger: logger)
         let routes = ControllerRoutes(controller: controller, token: credentials.token)
         let application = Application(
-            router: routes.router(), configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
+            router: routes.router(),
+            configuration: .init(
+                address: .hostname(settings.listen.host, port: settings.listen.port), serverName: "pgha"),
             logger: logger)
         let group = ServiceGroup(
             configuration: .init(
@@ -76,14 +67,23 @@ struct ControllerCommand: AsyncParsableCommand {
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }
-}
 
-/// `HOST:PORT`; an IPv6 address in brackets.
-func parseAddress(_ text: String, option: String) throws -> (host: String, port: Int) {
-    guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-        (1...65_535).contains(port)
-    else { throw ValidationError("\(option) '\(text)' is not HOST:PORT") }
-    let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
-    guard !host.isEmpty else { throw ValidationError("\(option) '\(text)' has no host") }
-    return (host, port)
+    private func settings() throws -> ControllerConfiguration {
+        try ControllerConfiguration(
+            file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
+            flags: self.options.flags([
+                "listen": self.listen, "store": self.store, "token_file": self.tokenFile, "passfile": self.passfile,
+                "sslmode": self.sslmode, "sslrootcert": self.sslrootcert,
+                "replication_passfile": self.replicationPassfile,
+            ]))
+    }
+
+    private func credentials(_ settings: ControllerConfiguration) throws -> NodeCredentials {
+        let passwords = try Passfile.read(path: settings.passfile)
+        return NodeCredentials(
+            password: passwords.password(user: "pgha_control"), passfile: settings.passfile,
+            sslMode: ConnectionParameters.SSLMode(rawValue: settings.sslMode) ?? .prefer,
+            sslRootCert: settings.sslRootCert, replicationPassword: passwords.password(user: "pgha_replica"),
+            replicationPassfile: settings.replicationPassfile, token: WireSecret(try BearerToken.read(path: settings.tokenFile).value))
+    }
 }

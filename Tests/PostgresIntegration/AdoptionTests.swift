@@ -67,8 +67,10 @@ struct AdoptionTests {
         defer { controller.tearDown() }
         try await controller.start()
         try await servers.adopt(by: controller)
-        _ = try await controller.client.failover(FailoverCommand(target: "b"))
-        let before = try await controller.wait(for: "b to lead") { $0.leader == "b" && $0.phase == "steady" }
+        try await controller.wait(for: "a complete cluster") { $0.phase == "steady" && $0.cohort.count == 3 }
+        servers.all[0].kill()
+        let before = try await controller.wait(for: "another leader") { $0.term == 2 && $0.phase == "steady" }
+        let leader = try #require(servers.names.firstIndex { $0.text == before.leader })
         controller.kill()
 
         try await controller.start(store: "another.db")
@@ -76,11 +78,13 @@ struct AdoptionTests {
         let refusal = await #expect(throws: ScratchFailure.self) { try await servers.adopt(by: controller) }
         #expect(refusal?.description.contains("a controller of pgha leads it") == true)
         try await controller.pgha("store", "adopt", "-f", servers.spec(in: controller), "--no-wait")
-        let after = try await controller.wait(for: "b to lead again") { $0.leader == "b" && $0.phase == "steady" }
+        let after = try await controller.wait(for: "the leader to lead again") {
+            $0.leader == before.leader && $0.phase == "steady"
+        }
         #expect(after.term == before.term + 1)
         try await writers.waitForMore()
         await writers.stop()
-        #expect(try await servers.lost(writers.acknowledged, on: 1) == [])
+        #expect(try await servers.lost(writers.acknowledged, on: leader) == [])
     }
 }
 

@@ -4,9 +4,7 @@ import PGHACore
 import PGHATesting
 import Testing
 
-/// Whole clusters of real processes. Serialised: each starts a dozen processes, and the machine has two cores.
-@Suite(.serialized, .enabled(if: ScratchCluster.unavailable == nil, "PostgreSQL and the built pgha are needed"))
-struct FailoverTests {
+extension RealClusters { @Suite struct FailoverTests {
     @Test func aKilledPrimaryIsReplacedNothingIsLostAndItComesBack() async throws {
         let cluster = try await ScratchCluster.start()
         defer { cluster.tearDown() }
@@ -68,4 +66,4 @@ struct FailoverTests {
         #expect(try await recorder.lost(on: cluster.leader()) == [])
         #expect(recorder.changesOfServer() == 6)
     }
-}
+}}

@@ -74,12 +74,7 @@ enum NodeJudgement {
                     name, "unreachable", "no PostgreSQL answers at \(address): \(text)",
                     hint: "Start it, or correct host and port; check listen_addresses and firewalls.")
             ]
-        case .refusesRole(let text):
-            return [
-                .fail(
-                    name, "role_refused", "PostgreSQL at \(address) does not let this role in: \(text)",
-                    hint: "Check --user, the password in --passfile, and pg_hba.conf.")
-            ]
+        case .refuses(let refusal, let text): return [self.refusal(refusal, text, name, address: address)]
         case .tooOld(let version):
             return [
                 .fail(
@@ -88,6 +83,22 @@ enum NodeJudgement {
                     hint: "Upgrade it with pg_upgrade first.")
             ]
         case .answers(let server): return self.findings(server, name, peers: peers)
+        }
+    }
+
+    private static func refusal(
+        _ refusal: NodeSurvey.Refusal, _ text: String, _ name: String, address: String
+    ) -> Finding {
+        let message = "PostgreSQL at \(address) lets nobody check it: \(text)"
+        switch refusal {
+        case .role:
+            return .fail(
+                name, "role_refused", "PostgreSQL at \(address) does not let this role in: \(text)",
+                hint: "Check --user, the password in --passfile, and pg_hba.conf.")
+        case .tls:
+            return .fail(name, "tls", message, hint: "Check --sslmode, and the server's certificate and key.")
+        case .starting: return .fail(name, "starting", message, hint: "Wait until it is up, and check again.")
+        case .other: return .fail(name, "no_session", message, hint: "See the server's log.")
         }
     }
 

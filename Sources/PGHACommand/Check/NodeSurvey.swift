@@ -5,13 +5,23 @@ package struct NodeSurvey: Hashable, Sendable {
     package enum Server: Hashable, Sendable {
         /// There is none and its agent knows that: `pgha init` will make it.
         case notMadeYet
-        /// No session; `text` is libpq's.
+        /// No session and no answer; `text` is libpq's.
         case unreachable(text: String)
-        /// It answers and does not let this role in.
-        case refusesRole(text: String)
+        /// It answers, and opens no session.
+        case refuses(Refusal, text: String)
         /// Too old to be asked more; as `server_version_num`.
         case tooOld(version: Int)
         case answers(ServerSurvey)
+    }
+
+    package enum Refusal: Hashable, Sendable {
+        /// Wrong or no password, or no line in pg_hba.conf.
+        case role
+        case tls
+        /// Starting up or shutting down.
+        case starting
+        /// Anything else, such as too many clients.
+        case other
     }
 
     package enum Agent: Hashable, Sendable {

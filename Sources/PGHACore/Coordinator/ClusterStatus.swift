@@ -6,7 +6,8 @@ package struct ClusterStatus: Hashable, Sendable {
 
         package var spec: NodeSpec
         package var role: Role
-        /// `leading`, `streaming`, `catching up`, `detached`, `forked`, `starting`, `stopped`, `unreachable`, …
+        /// `leading`, `streaming`, `unconfirmed` (streamed when the leader was last heard), `catching up`, `detached`,
+        /// `forked`, `starting`, `stopped`, `unreachable`, …
         package var state: String
         package var timeline: TimelineID?
         package var position: LSN?
@@ -37,6 +38,11 @@ package struct ClusterStatus: Hashable, Sendable {
             self.agentPID = agentPID
             self.evidenceAge = evidenceAge
             self.problems = problems
+        }
+
+        /// A standby that streams, or did when the leader was last heard.
+        package var followed: Bool {
+            self.role == .standby && (self.state == "streaming" || self.state == "unconfirmed")
         }
     }
 
@@ -153,7 +159,7 @@ extension Coordinator {
             evidenceAge: [view.observedAt, view.factsAt].compactMap { $0 }.max().map { now - $0 }, problems: [])
         if case .running(let pid)? = facts?.postmaster { node.postmasterPID = pid }
         if let rule, rule.cohort.contains(spec.name) { node.sync = rule.leader == spec.name ? .leader : .quorum }
-        self.describe(&node, view, seen: seen, facts: facts, rule: rule)
+        self.describe(&node, view, seen: seen, facts: facts, rule: rule, at: now)
         if let rule, spec.name != rule.leader, let seen, node.role == .standby,
             let leader = self.nodes[rule.leader]?.fresh(limit, at: now), !leader.inRecovery
         {
@@ -165,7 +171,7 @@ extension Coordinator {
 
     /// A primary that does not lead: about to, or no more, or by hand.
     private func describeOtherPrimary(_ node: inout ClusterStatus.Node, _ seen: ServerObservation, _ rule: Rule?) {
-        guard let rule else {
+        guard let rule, self.halted == nil else {
             node.state = "primary"
             return
         }
@@ -179,8 +185,34 @@ extension Coordinator {
         }
     }
 
+    /// That a standby streams is the leader's word, and as old as that.
+    private func streamingState(_ view: NodeView, _ rule: Rule?, at now: Moment) -> String {
+        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        guard view.attachedSince != nil else { return "detached" }
+        let heard = rule.flatMap { self.nodes[$0.leader]?.observedAt }
+        return heard.map { now - $0 < limit } == true ? "streaming" : "unconfirmed"
+    }
+
+    /// A server that gave us no observation, though it may have said why.
+    private func describeSilence(
+        _ node: inout ClusterStatus.Node, _ failure: ProbeFailure?, otherwise state: String
+    ) {
+        node.state = state
+        switch failure {
+        case .startingUp: node.state = "starting"
+        case .aliveBut(let code, let message):
+            node.state = "alive"
+            node.problems.append("\(message) (\(code))")
+        case .undecodable(let what):
+            node.state = "alive"
+            node.problems.append(what)
+        case .refused, .reset, .timedOut, nil: break
+        }
+    }
+
     private func describe(
-        _ node: inout ClusterStatus.Node, _ view: NodeView, seen: ServerObservation?, facts: AgentFacts?, rule: Rule?
+        _ node: inout ClusterStatus.Node, _ view: NodeView, seen: ServerObservation?, facts: AgentFacts?, rule: Rule?,
+        at now: Moment
     ) {
         if let seen {
             node.role = seen.inRecovery ? .standby : .primary
@@ -188,7 +220,7 @@ extension Coordinator {
             switch (leads, seen.inRecovery) {
             case (true, false): node.state = "leading"
             case (true, true): node.state = "demoted"
-            case (false, true): node.state = view.attachedSince != nil ? "streaming" : "detached"
+            case (false, true): node.state = self.streamingState(view, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
             if seen.replayPaused { node.problems.append("replay is paused") }
@@ -201,20 +233,14 @@ extension Coordinator {
             }
         } else if let facts {
             switch facts.postmaster {
-            case .running: (node.role, node.state) = (.unknown, view.failure == .startingUp ? "starting" : "no answer")
+            case .running: self.describeSilence(&node, view.failure, otherwise: "no answer")
             case .stopped: (node.role, node.state) = (.down, "stopped")
             case .absent: (node.role, node.state) = (.down, "no data")
             }
+        } else if view.failure == .refused {
+            (node.role, node.state) = (.down, "refused")
         } else {
-            switch view.failure {
-            case .refused: (node.role, node.state) = (.down, "refused")
-            case .startingUp: node.state = "starting"
-            case .aliveBut(let code, let message):
-                node.state = "alive"
-                node.problems.append("\(message) (\(code))")
-            case .undecodable(let what): node.problems.append(what)
-            case .reset, .timedOut, nil: node.state = "unreachable"
-            }
+            self.describeSilence(&node, view.failure, otherwise: "unreachable")
         }
         if let activity = facts?.activity { node.state = activity }
         if let problem = facts?.problem { node.problems.append(problem) }

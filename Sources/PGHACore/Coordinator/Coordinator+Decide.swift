@@ -8,6 +8,8 @@ extension Coordinator {
         case .bootstrap, .failover: break
         }
         guard self.writing == nil else { return }
+        if case .preparing = self.activity { self.prepare(at: now, &effects) }
+        guard self.writing == nil else { return }
         if case .idle = self.activity {
             self.applyEdits(at: now, &effects)
             if self.writing == nil { self.adjustRule(at: now, &effects) }
@@ -46,6 +48,17 @@ extension Coordinator {
         // It may have taken the pledge of a change that was not confirmed.
         let newest = self.state?.openRules.last { $0.claim == rule.claim } ?? rule
         self.hostOrders.send(.startLeader(newest.pledge), to: rule.leader, at: now, &effects)
+    }
+
+    /// Asks for the checkpoint before a switchover; the leader may still be busy with an earlier order.
+    private mutating func prepare(at now: Moment, _ effects: inout Effects) {
+        guard let leader = self.state?.rule?.leader else { return }
+        guard now - self.preparingSince < Self.checkpointPatience else {
+            self.checkpointed(at: now, &effects)
+            return
+        }
+        effects.wake(at: self.preparingSince + Self.checkpointPatience)
+        self.hostOrders.send(.checkpoint, to: leader, at: now, &effects)
     }
 
     // MARK: - Who is in the cohort

@@ -30,6 +30,18 @@ extension Coordinator {
         }
     }
 
+    /// A member's pledge that this store never handed out halts it: the first thing that an old store would do is a
+    /// needless failover or change of rule. Only members count, since a server that is being added may come from
+    /// anywhere.
+    mutating func compare(
+        _ pledge: Pledge?, of node: NodeName, _ systemIdentifier: UInt64?, _ effects: inout Effects
+    ) {
+        guard let state = self.state, let pledge, let systemIdentifier, systemIdentifier == state.systemIdentifier,
+            state.openRules.contains(where: { $0.cohort.contains(node) }), state.isOlder(than: pledge)
+        else { return }
+        self.halt(pledge, of: node, &effects)
+    }
+
     /// Who streams from the leader under the name it was given. The leader's word counts: a follower on a wrong
     /// fork shows a receiver row too.
     private mutating func noteAttached(_ leader: ServerObservation, at now: Moment) {

@@ -4,9 +4,8 @@ extension Coordinator {
     mutating func bringBack(at now: Moment, _ effects: inout Effects) {
         guard let (rule, names) = self.leaderToFollow, let state = self.state else { return }
         for spec in state.spec.nodes where spec.name != rule.leader {
-            guard let view = self.nodes[spec.name], view.attachedSince == nil, !self.hostOrders.isBusy(spec.name) else {
-                continue
-            }
+            guard let view = self.nodes[spec.name], !self.isAttached(spec.name, view), !self.hostOrders.isBusy(spec.name)
+            else { continue }
             guard let command = self.orderFor(spec, view, rule: rule, names: names, at: now, &effects) else { continue }
             self.nodes[spec.name]?.followedAt = now
             switch command {
@@ -16,6 +15,12 @@ extension Coordinator {
             }
             self.hostOrders.send(command, to: spec.name, at: now, &effects)
         }
+    }
+
+    /// While a term is being installed, its own look at the walsenders counts: the leader that is watched is the old one.
+    private func isAttached(_ node: NodeName, _ view: NodeView) -> Bool {
+        if case .failover(let machine) = self.activity { return machine.attached.contains(node) }
+        return view.attachedSince != nil
     }
 
     private mutating func orderFor(
@@ -135,7 +140,7 @@ extension Coordinator {
         self.activity = .failover(machine)
     }
 
-    private mutating func checkpointed(at now: Moment, _ effects: inout Effects) {
+    mutating func checkpointed(at now: Moment, _ effects: inout Effects) {
         guard case .preparing(let candidate, let reason) = self.activity else { return }
         self.activity = .idle
         self.startFailover(.planned(candidate: candidate), reason: reason, at: now, &effects)

@@ -136,7 +136,7 @@ extension Coordinator {
         }
         self.activity = .preparing(
             candidate: candidate, reason: "switchover from \(rule.leader) to \(candidate)")
-        self.hostOrders.send(.checkpoint, to: rule.leader, at: now, &effects)
+        self.preparingSince = now
     }
 
     /// Why `node` could not lead next; nil when it could.

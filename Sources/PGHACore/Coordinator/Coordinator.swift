@@ -25,6 +25,8 @@ package struct Coordinator: Sendable {
         case ruleChange(RuleChange)
     }
 
+    /// A switchover begins without its checkpoint when that has not been written by then.
+    static let checkpointPatience = Duration.seconds(10)
     /// How long a follower may take to attach before more is done about it.
     static let attachGrace = Duration.seconds(3)
     /// How long a returning standby must stream before it joins the cohort.
@@ -50,6 +52,8 @@ package struct Coordinator: Sendable {
     /// The leader that `health` is about.
     package var watched: NodeName?
     var lastFailoverEnded: Moment?
+    /// When the switchover that is being prepared was asked for.
+    var preparingSince = Moment.origin
     /// The next rule change waits until then after one that failed.
     var ruleChangeNotBefore: Moment
     /// When the last procedure ended: older observations do not show its result.
@@ -68,12 +72,21 @@ package struct Coordinator: Sendable {
 
     package mutating func handle(_ event: Event, at now: Moment) -> Effects {
         var effects = Effects()
-        guard self.halted == nil else { return effects }
+        guard self.halted == nil else {
+            self.watchOnly(event, at: now)
+            return effects
+        }
         switch event {
         case .loaded(let state): self.load(state, at: now, &effects)
         case .stored: self.stored(at: now, &effects)
-        case .probed(let node, let result, let began): self.probed(node, result, began: began, at: now)
-        case .agent(let node, let facts): self.heard(node, facts, at: now)
+        case .probed(let node, let result, let began):
+            self.probed(node, result, began: began, at: now)
+            if case .success(let seen) = result {
+                self.compare(seen.pledge, of: node, seen.systemIdentifier, &effects)
+            }
+        case .agent(let node, let facts):
+            self.heard(node, facts, at: now)
+            self.compare(facts.pledge, of: node, facts.systemIdentifier, &effects)
         case .answered(let node, let command, let outcome):
             if self.hostOrders.accept(node, command) {
                 self.hostAnswered(node, command, outcome, at: now, &effects)
@@ -86,6 +99,16 @@ package struct Coordinator: Sendable {
         }
         self.decide(at: now, &effects)
         return effects
+    }
+
+    /// A store that must not lead still says truly what it sees.
+    private mutating func watchOnly(_ event: Event, at now: Moment) {
+        switch event {
+        case .probed(let node, let result, let began): self.probed(node, result, began: began, at: now)
+        case .agent(let node, let facts): self.heard(node, facts, at: now)
+        case .tick: self.health.tick(at: now)
+        case .loaded, .stored, .answered: break
+        }
     }
 
     // MARK: - The procedure under way
@@ -194,12 +217,17 @@ package struct Coordinator: Sendable {
             if let exclude {
                 self.startFailover(.automatic, reason: reason, excluded: [exclude], at: now, &effects)
             }
-        case .storeIsOlder(let holding):
-            self.halted =
-                "a server holds pledge \(holding), which this store never handed out: the store is older than the "
-                + "cluster, or another controller leads it"
-            effects.notes.append("halted: \(self.halted ?? "")")
+        case .storeIsOlder(let holding): self.halt(holding, of: nil, &effects)
         }
+    }
+
+    mutating func halt(_ holding: Pledge, of node: NodeName?, _ effects: inout Effects) {
+        let words =
+            "\(node?.text ?? "a server") holds pledge \(holding), which this store never handed out: the store is "
+            + "older than the cluster, or another controller leads it. Put the newest copy of the store back, or run "
+            + "'pgha store adopt' if there is none"
+        self.halted = words
+        effects.notes.append("halted: \(words)")
     }
 
     private var toldToFollow: Set<NodeName> {

@@ -9,7 +9,7 @@ extension Failover {
                 self.becameWritable(position, at: now, &effects)
             }
         case .wrote(let end): self.rowEnd = end
-        case .senders(let senders): self.looked(senders, at: now)
+        case .senders(let senders): self.looked(senders)
         case .done:
             if case .follow = command { self.followersTold[node] = now }
             if case .setSyncList = command { self.close(at: now, &effects) }
@@ -20,6 +20,7 @@ extension Failover {
         case .sealed, .fenced, .initialized: break
         }
         self.orders.succeeded(node)
+        if case .senders = outcome, !self.isAttached(plan) { self.orders.wait(node, until: now + Self.senderPoll) }
     }
 
     /// Writes down which timeline this term has, before anything on it can be acknowledged.
@@ -54,7 +55,7 @@ extension Failover {
             exclude: plan.rule.leader)
     }
 
-    private mutating func looked(_ senders: [SenderObservation], at now: Moment) {
+    private mutating func looked(_ senders: [SenderObservation]) {
         guard let plan = self.plan else { return }
         let byName = Dictionary(plan.names.map { ($0.value.description, $0.key) }, uniquingKeysWith: { a, _ in a })
         self.attached = []
@@ -64,12 +65,16 @@ extension Failover {
                 self.attached.insert(node)
             }
         }
-        self.orders.wait(plan.rule.leader, until: now + Self.senderPoll)
+    }
+
+    /// Whether enough followers of the rule have flushed its row.
+    private func isAttached(_ plan: Plan) -> Bool {
+        self.attached.intersection(plan.rule.followers).count >= plan.rule.copies - 1
     }
 
     mutating func advanceInstall(at now: Moment, _ effects: inout Effects) {
         guard self.phase == .attaching, self.timelineStored, let plan = self.plan, self.rowEnd != nil else { return }
-        if self.attached.intersection(plan.rule.followers).count >= plan.rule.copies - 1 {
+        if self.isAttached(plan) {
             self.phase = .opening
         } else if now - self.attachingSince >= self.state.spec.timings.standbyTimeout {
             self.replaceCohort(at: now, &effects)
@@ -100,7 +105,7 @@ extension Failover {
     }
 
     mutating func sendInstallOrders(at now: Moment, _ effects: inout Effects) {
-        guard let plan = self.plan else { return }
+        guard let plan = self.plan, plan.rule.number.version == self.recordedVersion else { return }
         let leader = plan.rule.leader
         switch self.phase {
         case .promoting:

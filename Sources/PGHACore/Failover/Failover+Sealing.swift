@@ -147,6 +147,13 @@ extension Failover {
                 effects.wake(at: self.started + Self.answerTime)
                 return nil
             }
+            if case .automatic = self.kind, self.members[chosen]?.way == .start,
+                self.isUnheard(besides: [chosen], within: Self.headStart, at: now)
+            {
+                self.blockedReason = "waiting for the standbys to answer"
+                effects.wake(at: self.started + Self.headStart)
+                return nil
+            }
             let cohort = self.cohort(of: chosen)
             guard let copies = self.copies(for: cohort, at: now) else {
                 self.needsMoreCopies = true
@@ -168,13 +175,16 @@ extension Failover {
         return member.way == .already ? WALPosition(history: position.history, end: LSN(.max)) : position
     }
 
-    /// When somebody asked for a change of leader: the best of the others, if they alone satisfy every open rule.
+    /// The best of the others, if they alone satisfy every open rule: when somebody asked for a change of leader, and
+    /// in place of one that is down. Its agent can fence and read it before the standbys have answered, and then it
+    /// holds the latest WAL; but its crash recovery takes an unknown time, and what only it holds was not acknowledged.
     private mutating func successor(_ ranks: [NodeName: Ancestry.Rank], at now: Moment) -> NodeName? {
+        let staying: Set<NodeName>
         switch self.kind {
-        case .automatic, .adopt: return nil
-        case .requested, .planned: break
+        case .adopt: return nil
+        case .automatic: staying = self.oldLeaders.filter { self.members[$0]?.way == .start }
+        case .requested, .planned: staying = self.oldLeaders.filter { self.members[$0]?.way == .already }
         }
-        let staying = self.oldLeaders.filter { self.members[$0]?.way == .already }
         guard !staying.isEmpty else { return nil }
         var evidence = self.evidence
         evidence.leaderRead.subtract(staying)
@@ -275,8 +285,10 @@ extension Failover {
     }
 
     /// Whether a server was asked and has neither answered nor failed, and its time is not over.
-    private func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
-        guard now - self.started < Self.answerTime else { return false }
+    private func isUnheard(
+        besides known: [NodeName], within time: Duration = Failover.answerTime, at now: Moment
+    ) -> Bool {
+        guard now - self.started < time else { return false }
         return self.state.spec.nodes.contains {
             !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
         }

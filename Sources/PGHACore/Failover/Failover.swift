@@ -71,6 +71,8 @@ package struct Failover: Sendable {
     static let handOverLimit = Duration.seconds(10)
     /// How long a server that was asked may leave us waiting before a decision is made without it.
     static let answerTime = Duration.seconds(5)
+    /// How long standbys may take to be sealed before a leader that is down is started again instead.
+    static let headStart = Duration.seconds(1)
     /// How long a server that failed to be promoted is passed over.
     static let exclusion = Duration.seconds(5)
     /// A follower that was told and does not attach is told again after this.
@@ -99,6 +101,8 @@ package struct Failover: Sendable {
     var leaderPosition: WALPosition?
     /// `true` once the new timeline is in the store.
     var timelineStored = false
+    /// The version of the term's rule that is in the store: no server is asked for a pledge to a later one.
+    var recordedVersion: UInt32 = 0
     /// Where the row of `pgha.term_history` ends; nil until it is written.
     var rowEnd: LSN?
     /// When each follower was last told whom to follow.
@@ -106,7 +110,7 @@ package struct Failover: Sendable {
     /// When the attaching cohort was last changed; a new version replaces a cohort that does not attach.
     var attachingSince: Moment
     /// The last look at the walsenders.
-    var attached: Set<NodeName> = []
+    package internal(set) var attached: Set<NodeName> = []
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false
@@ -147,6 +151,7 @@ package struct Failover: Sendable {
         self.reason = reason
         self.excluded = []
         self.phase = .promoting
+        self.recordedVersion = rule.number.version
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: rule.nonce)
@@ -199,7 +204,9 @@ package struct Failover: Sendable {
                 self.phase = .sealing
             }
         case .recording: self.phase = .promoting
-        case .attaching: self.timelineStored = true
+        case .attaching:
+            self.timelineStored = true
+            self.recordedVersion = self.plan?.rule.number.version ?? 0
         case .closing:
             self.phase = .finished
             self.progress = .finished

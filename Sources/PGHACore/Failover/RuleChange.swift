@@ -76,6 +76,9 @@ package struct RuleChange: Sendable {
     private var leader: NodeName { self.target.leader }
 
     private var firstPhase: Phase {
+        #if DEBUG || PGHA_SIMULATION_FAULTS
+        if DecisionFaults.current.contains(.confirmByOneCommit) { return .listing }
+        #endif
         if self.target.copies == 1 { return .listing }
         return self.leavesOneCopy ? .fencing : .marking
     }
@@ -135,7 +138,11 @@ package struct RuleChange: Sendable {
         case .fencing: self.phase = .marking
         case .marking: self.phase = .markerSeen
         case .listing where self.target.copies == 1: self.close(at: now, &effects)
-        case .listing: self.phase = .listSeen
+        case .listing:
+            self.phase = .listSeen
+            #if DEBUG || PGHA_SIMULATION_FAULTS
+            if DecisionFaults.current.contains(.confirmByOneCommit) { self.phase = .writing }
+            #endif
         case .recording, .markerSeen, .listSeen, .writing, .confirming, .closing, .finished: break
         }
     }
@@ -152,9 +159,14 @@ package struct RuleChange: Sendable {
                 self.phase = .writing
             }
         case .confirming(let end):
-            let flushed = Set(
+            var flushed = Set(
                 senders.filter { listed.contains($0.applicationName) && $0.flushed ?? .zero >= end }
                     .map(\.applicationName))
+            #if DEBUG || PGHA_SIMULATION_FAULTS
+            if DecisionFaults.current.contains(.confirmByOneCommit), senders.contains(where: { $0.flushed ?? .zero >= end }) {
+                flushed = listed
+            }
+            #endif
             if flushed.count >= self.target.copies - 1 { self.close(at: now, &effects) }
         case .recording, .fencing, .marking, .listing, .writing, .closing, .finished: break
         }

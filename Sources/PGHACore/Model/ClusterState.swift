@@ -34,6 +34,16 @@ package struct ClusterState: Hashable, Sendable, Codable {
         self.paused = false
     }
 
+    /// Whether `pledge` was certainly not handed out by this store: a later term, an equal claim's later version, or
+    /// an equal term under another claim. Every pledge is written here before a server is asked for it.
+    package func isOlder(than pledge: Pledge) -> Bool {
+        if pledge.number.term > self.term { return true }
+        let claims = self.openRules.map(\.claim) + [self.procedure?.claim].compactMap { $0 }
+        guard let known = claims.first(where: { $0.term == pledge.number.term }) else { return false }
+        let versions = self.openRules.filter { $0.claim == known }.map(\.number.version)
+        return known.nonce != pledge.nonce || pledge.number.version > versions.max() ?? 0
+    }
+
     /// `rule` is confirmed: it alone is open, and nothing is under way any more.
     package mutating func close(_ rule: Rule) {
         let former = Set(self.openRules.map(\.leader)).subtracting([rule.leader])
@@ -60,6 +70,14 @@ package enum ProcedureRecord: Hashable, Sendable, Codable {
     case promoting(rule: Rule, reason: String)
     /// `rule` is among the open rules and is being applied by the current leader.
     case changingRule(rule: Rule, reason: String)
+
+    /// The claim under which it runs.
+    package var claim: Claim {
+        switch self {
+        case .bootstrap(let claim, _), .sealing(let claim, _, _, _): claim
+        case .promoting(let rule, _), .changingRule(let rule, _): rule.claim
+        }
+    }
 
     package var phase: String {
         switch self {

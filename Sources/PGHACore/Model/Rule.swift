@@ -87,7 +87,12 @@ package struct Rule: Hashable, Sendable, Codable {
     ///
     /// A durable commit is on N members, the leader among them, so on N − 1 of the |cohort| − 1 followers.
     /// Reading |cohort| − N + 1 of them leaves N − 2 unread: too few to hide a commit.
-    package var followersToDiscover: Int { self.cohort.count - self.copies + 1 }
+    package var followersToDiscover: Int {
+        #if DEBUG || PGHA_SIMULATION_FAULTS
+        if DecisionFaults.current.contains(.discoverCopiesOnly) { return min(self.copies, self.followers.count) }
+        #endif
+        return self.cohort.count - self.copies + 1
+    }
 }
 
 /// What a server has durably accepted: it obeys no older rule and no other claim on the same term.

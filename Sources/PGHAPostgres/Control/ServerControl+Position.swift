@@ -79,17 +79,25 @@ extension ServerControl {
     }
 
     private func historyFile(_ session: PostgresConnection, of timeline: TimelineID) async throws -> String? {
-        do {
-            let rows = try await session.query(
-                "SELECT pgha.timeline_history($1::int) AS text", ["\(timeline)"], timeout: self.deadlines.settings)
-            return try rows.first?.stringIfPresent("text")
-        } catch {
-            // undefined_function, invalid_schema_name: `sql/` was not applied here.
-            guard error.sqlstate == "42883" || error.sqlstate == "3F000" else { throw error }
+        let ours = await self.text(session, "SELECT pgha.timeline_history($1::int) AS text", "\(timeline)")
+        // undefined_function, invalid_schema_name: `sql/` was not applied here.
+        if case .failure(let error) = ours, error.sqlstate == "42883" || error.sqlstate == "3F000" {
             let name = "pg_wal/\(Self.eightDigits(UInt64(timeline.number))).history"
-            let rows = try await session.query(
-                "SELECT pg_read_file($1, 0, 1000000, true) AS text", [name], timeout: self.deadlines.settings)
-            return try rows.first?.stringIfPresent("text")
+            return try await self.text(session, "SELECT pg_read_file($1, 0, 1000000, true) AS text", name).get()
+        }
+        return try ours.get()
+    }
+
+    /// The column `text` of the first row. A `Result`, because swiftc 6.3.1 crashes in release builds when it splits
+    /// a function that awaits inside `catch` of a typed throw.
+    private func text(
+        _ session: PostgresConnection, _ sql: String, _ value: String
+    ) async -> Result<String?, PostgresError> {
+        do throws(PostgresError) {
+            let rows = try await session.query(sql, [value], timeout: self.deadlines.settings)
+            return .success(try rows.first?.stringIfPresent("text"))
+        } catch {
+            return .failure(error)
         }
     }
 }

@@ -79,6 +79,8 @@ struct CheckCommand: AsyncParsableCommand {
             return .answers(try await client.facts(timeout: .seconds(3)))
         } catch let failure as AgentFailure {
             return .silent(url: url, reason: failure.message)
+        } catch AgentClientError.unexpectedStatus(let status) {
+            return .silent(url: url, reason: "HTTP status \(status), so it is no agent")
         } catch {
             return .silent(url: url, reason: ControllerClient.words(error, timeout: .seconds(3)))
         }

@@ -25,9 +25,21 @@ struct ServerSurveyor: Sendable {
                 throw error
             }
         } catch let error as PostgresError {
-            return error.sqlstate == nil ? .unreachable(text: error.message) : .refusesRole(text: error.message)
+            return Self.failure(error)
         } catch {
             return .unreachable(text: "\(error)")
+        }
+    }
+
+    private static func failure(_ error: PostgresError) -> NodeSurvey.Server {
+        // libpq begins with the address, which is said already.
+        let text = error.message.firstRange(of: " failed: ").map { String(error.message[$0.upperBound...]) } ?? error.message
+        if error.sqlstate == "57P03" { return .refuses(.starting, text: text) }
+        switch error.kind {
+        case .authentication: return .refuses(.role, text: text)
+        case .tls: return .refuses(.tls, text: text)
+        case .server, .undecodable: return .refuses(.other, text: text)
+        case .refused, .reset, .timedOut, .cannotResolve, .closed, .cancelled, .client: return .unreachable(text: text)
         }
     }
 

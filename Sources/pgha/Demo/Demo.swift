@@ -12,9 +12,9 @@ actor Demo {
     private let executable: String
     private let programs: String?
     private let screen = Terminal.standardOutput
-    private var processes: [String: DemoProcess] = [:]
-    private var lastStatus: StatusReport?
-    private var isStopping = false
+    var processes: [String: DemoProcess] = [:]
+    var lastStatus: StatusReport?
+    var isStopping = false
 
     init(layout: DemoLayout, programs: String?, isEphemeral: Bool) {
         self.layout = layout
@@ -68,13 +68,34 @@ actor Demo {
         self.say("\(servers) in \(self.layout.directory), ports from \(self.layout.basePort)")
         let token = try BearerToken.read(path: self.layout.tokenFile)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for role in self.roles {
-                try self.start(role)
-                try await self.waitUntilReady(role, token)
-                group.addTask { try await self.supervise(role, token) }
+            let client = ControllerClient(baseURL: self.layout.controllerURL, token: token)
+            for role in self.roles where role.name == "controller" {
+                try await self.start(role, token)
+                group.addTask { try await self.supervise(role) }
             }
-            group.addTask { try await self.bringUp(ControllerClient(baseURL: self.layout.controllerURL, token: token)) }
+            let leader = try await client.status().leader
+            for role in self.roles where role.name == "agent-\(leader ?? "")" {
+                try await self.start(role, token)
+                group.addTask { try await self.supervise(role) }
+                await self.waitForLeader(client)
+            }
+            for role in self.roles where self.processes[role.name] == nil {
+                try await self.start(role, token)
+                group.addTask { try await self.supervise(role) }
+            }
+            group.addTask { try await self.bringUp(client) }
             try await group.waitForAll()
+        }
+    }
+
+    /// The last leader comes back before its standbys do: with them there, it would be replaced meanwhile.
+    private func waitForLeader(_ client: ControllerClient) async {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline, !Task.isCancelled {
+            if let report = try? await client.status(), let leader = report.leader, report[leader]?.role == "primary" {
+                return
+            }
+            try? await Task.sleep(for: .milliseconds(50))
         }
     }
 
@@ -85,8 +106,7 @@ actor Demo {
         var url: String
     }
 
-    /// Agents first: the controller finds them at work.
-    private var roles: [Role] {
+    var roles: [Role] {
         let layout = self.layout
         let agents = layout.names.enumerated().map { index, name in
             Role(
@@ -106,7 +126,12 @@ actor Demo {
         return agents + [controller]
     }
 
-    private func start(_ role: Role) throws {
+    private func start(_ role: Role, _ token: BearerToken) async throws {
+        try self.launch(role)
+        try await self.waitUntilReady(role, token)
+    }
+
+    private func launch(_ role: Role) throws {
         let process = try DemoProcess.start(self.executable, role.arguments, log: self.log(role.name))
         self.processes[role.name] = process
         ProcessRecord.write(process, to: self.record(role.name))
@@ -138,7 +163,7 @@ actor Demo {
     }
 
     /// Starts a process again that ended by itself. PostgreSQL is not among them: that is pgha's work.
-    private func supervise(_ role: Role, _ token: BearerToken) async throws {
+    private func supervise(_ role: Role) async throws {
         var failures = 0
         while let process = self.processes[role.name], !Task.isCancelled {
             let started = ContinuousClock.now
@@ -153,7 +178,7 @@ actor Demo {
             }
             self.say("\(role.name) ended unexpectedly and is started again", .warning)
             try await Task.sleep(for: .milliseconds(200 * failures))
-            try self.start(role)
+            try self.launch(role)
         }
     }
 
@@ -190,59 +215,11 @@ actor Demo {
         }
     }
 
-    // MARK: - Ending
-
-    /// Agents and controllers that a killed demo left. Their servers stay: the new agents adopt them.
-    private func stopLeftovers() async {
-        for role in self.roles {
-            guard let process = ProcessRecord.process(at: self.record(role.name)) else { continue }
-            self.say("\(role.name) of an earlier demo still runs: stopping it")
-            await process.stop(within: .seconds(10))
-        }
-    }
-
-    /// The controller first, or it would take what follows for failures; the leader before its standbys, which
-    /// then have all of its WAL.
-    private func stopAll() async {
-        self.isStopping = true
-        guard !self.processes.isEmpty else { return }
-        self.say("stopping")
-        if let controller = self.processes["controller"] { await controller.stop(within: .seconds(10)) }
-        let leader = self.lastStatus?.leader
-        let names = self.layout.names
-        for name in names where name.text == leader { await self.stopServer(name) }
-        await withTaskGroup(of: Void.self) { group in
-            for name in names where name.text != leader { group.addTask { await self.stopServer(name) } }
-        }
-        for name in names {
-            guard let agent = self.processes["agent-\(name)"] else { continue }
-            await agent.stop(within: .seconds(10))
-        }
-        self.say(self.isEphemeral ? "stopped; the data is removed" : "stopped; the data is in \(self.layout.directory)")
-    }
-
-    private func stopServer(_ name: NodeName) async {
-        guard let index = self.layout.names.firstIndex(of: name),
-            let token = try? BearerToken.read(path: self.layout.tokenFile),
-            PostmasterLines(path: self.layout.postmasterFile(name))?.isAlive == true
-        else { return }
-        let client = AgentClient(
-            baseURL: self.layout.agentURL(index), token: WireSecret(token.value), httpClient: .failingFast)
-        do {
-            try await client.stop(StopRequest(mode: .fast), timeout: .seconds(30))
-            self.say("\(name) stopped")
-        } catch let failure as AgentFailure {
-            self.say("\(name) was not stopped: \(failure.message)", .warning)
-        } catch {
-            self.say("\(name) was not stopped: its agent does not answer", .warning)
-        }
-    }
-
     // MARK: - Words
 
-    private func say(_ text: String, _ emphasis: Emphasis = .plain) { self.say([Styled(text, emphasis)]) }
+    func say(_ text: String, _ emphasis: Emphasis = .plain) { self.say([Styled(text, emphasis)]) }
 
-    private func say(_ line: Line) {
+    func say(_ line: Line) {
         self.show([Line([Styled(HumanClock.timeOfDay + "  ", .faint)] + line.pieces)])
     }
 
@@ -266,7 +243,7 @@ actor Demo {
     }
 
     private func log(_ name: String) -> String { "\(self.layout.logDirectory)/\(name).log" }
-    private func record(_ name: String) -> String { "\(self.layout.runDirectory)/\(name).json" }
+    func record(_ name: String) -> String { "\(self.layout.runDirectory)/\(name).json" }
 
     private func lastWords(_ name: String) -> String {
         let data = FileManager.default.contents(atPath: self.log(name)) ?? Data()

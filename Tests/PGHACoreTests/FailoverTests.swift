@@ -1,0 +1,231 @@
+import PGHACore
+import Testing
+
+@Suite struct FailoverTests {
+    private func started(_ state: ClusterState) -> (Failover, Effects) {
+        var machine = Failover(claiming: state, kind: .automatic, reason: "test", nonce: 5, at: at(0))
+        let first = machine.begin(at: at(0))
+        #expect(first.persist?.state.term == state.term.next)
+        #expect(first.send.isEmpty)
+        let effects = machine.handle(.stored, at: at(1))
+        return (machine, effects)
+    }
+
+    private func answer(
+        _ machine: inout Failover, _ name: String, _ command: NodeCommand, _ outcome: NodeOutcome, at time: Int64
+    ) -> Effects { machine.handle(.answered(node(name), command, outcome), at: at(time)) }
+
+    @Test func nothingIsAskedBeforeTheClaimIsStored() {
+        let (_, effects) = self.started(steady(["a", "b", "c"]))
+        #expect(effects.orders == ["reclaim a", "seal b", "seal c"])
+    }
+
+    @Test func theWholeWayFromTheClaimToTheNewRule() {
+        var (machine, _) = self.started(steady(["a", "b", "c"]))
+        let pledge = machine.pledge
+        _ = self.answer(&machine, "b", .seal(pledge), .sealed(position(end: 100)), at: 2)
+        var effects = self.answer(&machine, "c", .seal(pledge), .sealed(position(end: 90)), at: 3)
+        #expect(effects.orders == ["read_position b", "read_position c"])
+        _ = self.answer(&machine, "b", .readPosition(pledge), .sealed(position(end: 100)), at: 4)
+        effects = self.answer(&machine, "c", .readPosition(pledge), .sealed(position(end: 90)), at: 5)
+        #expect(effects.persist?.state.openRules.map(\.leader) == [node("a"), node("b")])
+        #expect(effects.send.isEmpty)
+        effects = machine.handle(.stored, at: at(6))
+        #expect(effects.orders == ["promote b", "follow c"])
+        effects = self.answer(&machine, "b", .promote(pledge), .promoted(position([(1, 100)], on: 2, end: 110)), at: 7)
+        #expect(effects.persist?.state.timelines.last?.timeline == TimelineID(2))
+        #expect(effects.orders == ["write_term_row b"])
+        guard let row = effects.command(to: "b"), let name = machine.plan?.names[node("c")] else {
+            Issue.record("no row")
+            return
+        }
+        _ = machine.handle(.stored, at: at(8))
+        _ = self.answer(&machine, "b", row, .wrote(LSN(120)), at: 9)
+        effects = self.answer(&machine, "b", .readSenders(pledge), .senders([sender(name, flushed: 119)]), at: 10)
+        #expect(machine.phase == .attaching)
+        effects = machine.handle(.tick, at: at(14))
+        effects = self.answer(&machine, "b", .readSenders(pledge), .senders([sender(name, flushed: 120)]), at: 15)
+        #expect(machine.phase == .opening)
+        guard let list = effects.command(to: "b") else {
+            Issue.record("no list")
+            return
+        }
+        effects = self.answer(&machine, "b", list, .done, at: 21)
+        #expect(effects.persist?.state.openRules.count == 1)
+        #expect(effects.persist?.state.procedure == nil)
+        #expect(effects.persist?.state.displaced == [node("a")])
+        _ = machine.handle(.stored, at: at(22))
+        #expect(machine.progress == .finished)
+    }
+
+    @Test func aPositionThatMovedIsReadAgainBeforeAnythingIsRecorded() {
+        var (machine, _) = self.started(steady(["a", "b", "c"]))
+        let pledge = machine.pledge
+        _ = self.answer(&machine, "b", .seal(pledge), .sealed(position(end: 100)), at: 2)
+        _ = self.answer(&machine, "c", .seal(pledge), .sealed(position(end: 90)), at: 3)
+        _ = self.answer(&machine, "b", .readPosition(pledge), .sealed(position(end: 100)), at: 4)
+        let effects = self.answer(&machine, "c", .readPosition(pledge), .sealed(position(end: 130)), at: 5)
+        #expect(effects.persist == nil)
+        #expect(effects.orders.contains("read_position c"))
+    }
+
+    @Test func oneFollowerOfThreeMembersIsNotEnough() {
+        var (machine, _) = self.started(steady(["a", "b", "c"]))
+        let effects = self.answer(&machine, "b", .seal(machine.pledge), .sealed(position(end: 100)), at: 2)
+        #expect(effects.persist == nil)
+        #expect(machine.blockedReason?.contains("could still acknowledge") ?? true)
+        #expect(machine.phase == .sealing)
+    }
+
+    /// DESIGN 5.7: a and b hold X; a dies; b is recorded with {b, c}; b dies before c attached. c alone satisfies
+    /// b's rule, and not a's: it must not lead.
+    @Test func aRecordedTermThatWasNeverOpenedDoesNotForgetTheRuleBefore() {
+        var state = steady(["a", "b", "c"])
+        state.term = Term(2)
+        state.openRules.append(rule("b", ["b", "c"], copies: 2, term: 2, nonce: 9))
+        var machine = Failover(claiming: state, kind: .automatic, reason: "b died", nonce: 5, at: at(0))
+        _ = machine.begin(at: at(0))
+        _ = machine.handle(.stored, at: at(1))
+        let pledge = machine.pledge
+        let effects = self.answer(&machine, "c", .seal(pledge), .sealed(position(end: 90)), at: 2)
+        #expect(effects.persist == nil)
+        #expect(machine.phase == .sealing)
+        // b comes back with X, and is sealed: now everything durable is known.
+        _ = self.answer(&machine, "b", .reclaim(pledge), .failed(.isStandby), at: 3)
+        _ = machine.handle(.tick, at: at(200))
+        _ = self.answer(&machine, "b", .seal(pledge), .sealed(position(end: 100)), at: 201)
+        #expect(machine.phase == .rereading([node("b"), node("c")]))
+    }
+
+    @Test func aStoppedFollowerIsStartedBeforeItIsSealed() {
+        var (machine, _) = self.started(steady(["a", "b", "c"]))
+        let pledge = machine.pledge
+        _ = self.answer(&machine, "b", .seal(pledge), .failed(.unreachable("refused")), at: 2)
+        var effects = machine.handle(.tick, at: at(100))
+        #expect(effects.orders == ["start_standby b"])
+        effects = self.answer(&machine, "b", .startStandby(pledge), .done, at: 300)
+        #expect(effects.orders == ["seal b"])
+    }
+
+    @Test func aFencedLeaderOfUnknownPositionIsStartedAsAStandbyToBeRead() {
+        var (machine, _) = self.started(steady(["a", "b", "c"]))
+        let pledge = machine.pledge
+        _ = self.answer(&machine, "a", .reclaim(pledge), .failed(.unreachable("refused")), at: 2)
+        var effects = machine.handle(.tick, at: at(100))
+        #expect(effects.orders == ["fence a"])
+        effects = self.answer(&machine, "a", .fence(pledge, clean: false), .fenced(nil), at: 110)
+        #expect(effects.orders == ["start_standby a"])
+    }
+
+    @Test func aNewerPledgeThanThisStoreGaveOutStopsEverything() {
+        var (machine, _) = self.started(steady(["a", "b", "c"]))
+        let newer = rule("b", ["b"], copies: 1, term: 9, nonce: 3).pledge
+        let effects = self.answer(&machine, "b", .seal(machine.pledge), .failed(.refused(holding: newer)), at: 2)
+        #expect(machine.progress == .storeIsOlder(holding: newer))
+        #expect(effects.send.isEmpty)
+    }
+
+    @Test func aCandidateThatCannotBePromotedIsLeftForANewClaim() {
+        var state = steady(["a", "b", "c"])
+        let next = rule("b", ["b", "c"], copies: 2, term: 2, nonce: 9)
+        state.term = Term(2)
+        state.openRules.append(next)
+        state.procedure = .promoting(rule: next, reason: "test")
+        var machine = Failover(finishing: next, reason: "test", state: state, at: at(0))
+        #expect(machine.begin(at: at(0)).orders.first == "promote b")
+        for attempt in 1...5 {
+            let time = Int64(attempt) * 5000
+            _ = machine.handle(.tick, at: at(time))
+            _ = self.answer(&machine, "b", .promote(machine.pledge), .failed(.unreachable("gone")), at: time + 1)
+        }
+        guard case .failed(_, let exclude) = machine.progress else {
+            Issue.record("\(machine.progress)")
+            return
+        }
+        #expect(exclude == node("b"))
+    }
+}
+
+@Suite struct RuleChangeTests {
+    @Test func aChangePassesThroughTheMarkerAndIsConfirmedByAFlushOfTheNewList() {
+        let state = steady(["a", "b", "c"])
+        let (b, c) = (ReplicationName(node: node("b"), suffix: 1), ReplicationName(node: node("c"), suffix: 1))
+        var machine = RuleChange(state, cohort: [node("a"), node("b")], copies: 2, reason: "c left", at: at(0))
+        #expect(machine.begin(at: at(0)).persist?.state.openRules.count == 2)
+        var effects = machine.handle(.stored, at: at(1))
+        let pledge = machine.target.pledge
+        #expect(effects.command(to: "a") == .setSyncList(pledge, .marked(1, [b])))
+        effects = machine.handle(.answered(node("a"), .setSyncList(pledge, .marked(1, [b])), .done), at: at(2))
+        #expect(effects.orders == ["read_senders a"])
+        // c's walsender still has the old list: it could release a commit that b lacks.
+        let old = [sender(b, flushed: 10, priority: 2), sender(c, flushed: 10, priority: 1)]
+        _ = machine.handle(.answered(node("a"), .readSenders(pledge), .senders(old)), at: at(3))
+        #expect(machine.phase == .markerSeen)
+        _ = machine.handle(.tick, at: at(10))
+        let marked = [sender(b, flushed: 10, priority: 2), sender(c, flushed: 10, priority: 0)]
+        _ = machine.handle(.answered(node("a"), .readSenders(pledge), .senders(marked)), at: at(11))
+        effects = machine.handle(.tick, at: at(20))
+        #expect(effects.command(to: "a") == .setSyncList(pledge, .any(1, [b])))
+    }
+
+    @Test func leavingOneCopyPutsUpTheFenceFirst() {
+        var state = steady(["a", "b"])
+        let alone = rule("a", ["a"], copies: 1, version: 3)
+        state.rule = alone
+        state.openRules = [alone]
+        var machine = RuleChange(state, cohort: [node("a"), node("b")], copies: 2, reason: "b joined", at: at(0))
+        _ = machine.begin(at: at(0))
+        let effects = machine.handle(.stored, at: at(1))
+        #expect(effects.command(to: "a") == .setSyncList(machine.target.pledge, .fence))
+        #expect(machine.target.number.version == 4)
+    }
+}
+
+@Suite struct CoordinatorTests {
+    private func code(_ coordinator: inout Coordinator, _ request: OperatorRequest) -> String? {
+        if case .failure(let refusal) = coordinator.request(request, at: at(10)) { return refusal.code }
+        return nil
+    }
+
+    @Test func requestsAreRefusedWithAReason() {
+        var empty = Coordinator(seed: 1, at: at(0))
+        _ = empty.handle(.loaded(nil), at: at(0))
+        #expect(self.code(&empty, .switchover(target: nil)) == "no_cluster")
+        #expect(self.code(&empty, .pause(true)) == "no_cluster")
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        _ = coordinator.handle(.loaded(steady(["a", "b", "c"])), at: at(0))
+        #expect(self.code(&coordinator, .initialize(spec(["a"]))) == "cluster_exists")
+        #expect(self.code(&coordinator, .failover(target: node("x"), force: false)) == "unknown_node")
+        #expect(self.code(&coordinator, .failover(target: node("a"), force: false)) == "invalid")
+        #expect(self.code(&coordinator, .switchover(target: nil)) == "not_ready")
+        #expect(self.code(&coordinator, .removeNode(node("a"))) == "invalid")
+        #expect(self.code(&coordinator, .rejoin(node("a"), discard: true)) == "invalid")
+        #expect(self.code(&coordinator, .addNode(NodeSpec(name: node("d"), host: "b", port: 5432))) == "invalid")
+    }
+
+    @Test func aRestartedControllerDoesNotActBeforeItHasEvidence() {
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        #expect(coordinator.handle(.loaded(steady(["a", "b", "c"])), at: at(0)).send.isEmpty)
+        for time in stride(from: Int64(100), to: 3000, by: 100) {
+            #expect(coordinator.handle(.tick, at: at(time)).persist == nil)
+        }
+    }
+
+    @Test func aRecordedPromotionIsFinishedByTheNextController() {
+        var state = steady(["a", "b", "c"])
+        let next = rule("b", ["b", "c"], copies: 2, term: 2, nonce: 9)
+        state.term = Term(2)
+        state.openRules.append(next)
+        state.procedure = .promoting(rule: next, reason: "test")
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        #expect(coordinator.handle(.loaded(state), at: at(0)).orders.first == "promote b")
+    }
+
+    @Test func aClaimThatWasInterruptedIsTakenAnew() {
+        var state = steady(["a", "b", "c"])
+        state.term = Term(2)
+        state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 3), reason: "x", planned: nil, forced: false)
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        #expect(coordinator.handle(.loaded(state), at: at(0)).persist?.state.term == Term(3))
+    }
+}

@@ -1,0 +1,77 @@
+import PGHACore
+import Testing
+
+/// A store that was restored from a backup hands out terms that were used: it must notice before it acts.
+@Suite struct OldStoreTests {
+    private let state = steady(["a", "b", "c"])
+
+    /// A coordinator that has loaded `state` and then saw `pledge` on b.
+    private func coordinator(seeing pledge: Pledge, on name: String = "b", systemIdentifier: UInt64 = 1) -> Coordinator {
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        _ = coordinator.handle(.loaded(self.state), at: .origin)
+        var seen = standby(at: 100, pledge: pledge)
+        seen.systemIdentifier = systemIdentifier
+        let effects = coordinator.handle(.probed(node(name), .success(seen), began: at(1)), at: at(2))
+        #expect(coordinator.halted == nil || (effects.persist == nil && effects.send.isEmpty))
+        return coordinator
+    }
+
+    private func pledge(_ term: UInt64, _ version: UInt32 = 0, nonce: UInt64 = 7) -> Pledge {
+        Pledge(number: RuleNumber(term: Term(term), version: version), nonce: nonce)
+    }
+
+    @Test func whatTheStoreHandedOutIsNoReasonToHalt() {
+        #expect(self.coordinator(seeing: self.pledge(1)).halted == nil)
+        #expect(self.coordinator(seeing: self.pledge(0, nonce: 3)).halted == nil)
+    }
+
+    @Test func aLaterTermALaterVersionOrAnotherClaimOnTheTermHaltsIt() {
+        for unknown in [self.pledge(2), self.pledge(1, 1), self.pledge(1, nonce: 8)] {
+            let halted = self.coordinator(seeing: unknown).halted
+            #expect(halted?.contains("pgha store adopt") == true, "\(unknown)")
+            #expect(halted?.contains("b holds pledge \(unknown)") == true)
+        }
+    }
+
+    @Test func aServerOfAnotherClusterOrOneThatIsNoMemberSaysNothingAboutThisStore() {
+        #expect(self.coordinator(seeing: self.pledge(9), systemIdentifier: 2).halted == nil)
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        var state = self.state
+        state.spec.nodes.append(NodeSpec(name: node("d"), host: "d", port: 5432))
+        _ = coordinator.handle(.loaded(state), at: .origin)
+        _ = coordinator.handle(
+            .probed(node("d"), .success(standby(at: 1, pledge: self.pledge(9))), began: at(1)), at: at(2))
+        #expect(coordinator.halted == nil)
+    }
+
+    @Test func anAgentsPledgeCountsAsMuchAsItsServers() {
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        _ = coordinator.handle(.loaded(self.state), at: .origin)
+        let facts = AgentFacts(
+            node: node("a"), agentPID: 1, postmaster: .stopped(exitStatus: 0), pledge: self.pledge(2),
+            systemIdentifier: 1)
+        let effects = coordinator.handle(.agent(node("a"), facts), at: at(1))
+        #expect(effects.send.isEmpty)
+        #expect(coordinator.halted != nil)
+    }
+
+    /// It goes on watching, truthfully, and calls nobody's legitimate leader a fork.
+    @Test func aHaltedCoordinatorStillShowsWhatItSeesAndDoesNothing() {
+        var coordinator = self.coordinator(seeing: self.pledge(2, nonce: 9))
+        var leader = primary(at: 200)
+        leader.pledge = self.pledge(2, nonce: 9)
+        for step in Int64(1)...100 {
+            let now = at(step * 250)
+            var effects = coordinator.handle(.probed(node("c"), .success(leader), began: now), at: now)
+            effects.add(coordinator.handle(.probed(node("a"), .failure(.refused), began: now), at: now))
+            effects.add(coordinator.handle(.tick, at: now))
+            #expect(effects.persist == nil && effects.send.isEmpty)
+        }
+        let status = coordinator.status(at: at(25_000))
+        #expect(status.phase == "halted")
+        let shown = status.nodes.first { $0.spec.name == node("c") }
+        #expect(shown?.role == .primary)
+        #expect(shown?.state == "primary")
+        #expect(shown?.problems.contains { $0.contains("rejoin") } == false)
+    }
+}

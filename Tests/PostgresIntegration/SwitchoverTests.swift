@@ -1,0 +1,58 @@
+import Glibc
+import PGHAClient
+import PGHACore
+import PGHAPostgres
+import PGHATesting
+import Testing
+
+extension RealClusters { @Suite struct SwitchoverTests {
+    /// A query on the candidate holds a snapshot that replay conflicts with, for up to half a minute.
+    @Test func aLongQueryOnTheCandidateDoesNotHoldASwitchoverUp() async throws {
+        try await RealClusters.underLoad(changes: 1) { cluster, recorder in
+            let old = try await cluster.leader()
+            let candidate = try await cluster.standbys()[0]
+            let reader = try await cluster.connect(candidate)
+            _ = try await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            _ = try await reader.query("SELECT count(*) FROM ids")
+            try await cluster.query("DELETE FROM ids WHERE id = -1", on: old)
+            try await cluster.query(
+                "INSERT INTO ids SELECT -g, 'gone' FROM generate_series(1, 2000) AS g", on: old)
+            try await cluster.query("DELETE FROM ids WHERE id < 0", on: old)
+            try await cluster.query("VACUUM ids", on: old)
+            try await cluster.wait(
+                until: "SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() "
+                    + "AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event LIKE 'RecoveryConflict%')",
+                on: candidate)
+            let asked = ContinuousClock.now
+            _ = try await cluster.client.switchover(SwitchoverCommand(target: candidate.name.text))
+            let first = try await recorder.waitForAck(after: asked, notBy: old.name)
+            let last = recorder.all.filter { $0.node == old.name }.map(\.acknowledged).max() ?? asked
+            print("switchover to a candidate with a long query: gap \(first.acknowledged - last)")
+            #expect(first.node == candidate.name)
+            #expect(first.acknowledged - last < .seconds(5))
+            await reader.close()
+            try await cluster.waitUntilComplete()
+        }
+    }
+
+    @Test func aSwitchoverToAServerThatDoesNotStreamIsRefusedAndChangesNothing() async throws {
+        try await RealClusters.withCluster { cluster in
+            let target = try await cluster.standbys()[0]
+            let before = try await cluster.status()
+            cluster.killHost(target)
+            try await cluster.wait(for: "the target to be shown as down") { $0[target.name.text]?.role != "standby" }
+            let code = await RealClusters.refusal {
+                _ = try await cluster.client.switchover(SwitchoverCommand(target: target.name.text))
+            }
+            #expect(code == "not_ready")
+            let unknown = await RealClusters.refusal {
+                _ = try await cluster.client.switchover(SwitchoverCommand(target: "nobody"))
+            }
+            #expect(unknown == "unknown_node")
+            try cluster.startAgent(target)
+            let status = try await cluster.waitUntilComplete()
+            #expect(status.leader == before.leader)
+            #expect(status.term == before.term)
+        }
+    }
+} }
