@@ -142,7 +142,9 @@ extension Failover {
         if self.isForced { return self.chooseForced(ranks, at: now) }
         for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
             guard let chosen else { continue }
-            if self.waitsForOthers(than: chosen), self.isUnheard(besides: [chosen], at: now) {
+            if self.waitsForOthers(than: chosen), self.isUnheard(besides: [chosen], at: now)
+                || self.isHandoverCandidateBusy(chosen, at: now)
+            {
                 self.blockedReason = "waiting for the other servers to answer"
                 effects.wake(at: self.started + Self.answerTime)
                 return nil
@@ -282,6 +284,17 @@ extension Failover {
         guard now - self.started < Self.answerTime else { return false }
         return self.state.spec.nodes.contains {
             !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
+        }
+    }
+
+    /// A switchover's candidate that answers, but could not be sealed yet (a query holds its replay up), gets its time.
+    private func isHandoverCandidateBusy(_ chosen: NodeName, at now: Moment) -> Bool {
+        guard case .planned(let candidate) = self.kind, candidate != chosen, now - self.started < Self.answerTime,
+            let member = self.members[candidate], member.position == nil
+        else { return false }
+        switch member.lastFailure {
+        case .receiverRemains, .locked, .other: return true
+        case .unreachable, .refused, .isPrimary, .isStandby, .foreignCluster, nil: return false
         }
     }
 
