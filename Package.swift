@@ -76,7 +76,7 @@ let package = Package(
         .target(
             name: "PGHAController",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAObservability", "PGHAClient",
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
                 hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),

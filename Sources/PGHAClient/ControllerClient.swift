@@ -83,7 +83,9 @@ package struct ControllerClient: Sendable {
         try await self.send("PATCH", "/v1/config", patch)
     }
 
-    package func adoptStore() async throws(ControllerFailure) -> Accepted { try await self.post("/v1/store/adopt") }
+    package func adoptStore(_ request: StoreAdoptRequest = .init()) async throws(ControllerFailure) -> Accepted {
+        try await self.send("POST", "/v1/store/adopt", request, timeout: .seconds(60))
+    }
 }
 
 // MARK: - Transport

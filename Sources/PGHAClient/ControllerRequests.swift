@@ -12,6 +12,14 @@ package struct InitRequest: Hashable, Sendable, Codable {
     }
 }
 
+/// `POST /v1/store/adopt`.
+package struct StoreAdoptRequest: Hashable, Sendable, Codable {
+    /// For a store that is empty, or that lacks members; the store's own when nil.
+    package var spec: SpecDocument?
+
+    package init(spec: SpecDocument? = nil) { self.spec = spec }
+}
+
 /// `POST /v1/failover`.
 package struct FailoverCommand: Hashable, Sendable, Codable {
     /// The best candidate when nil.

@@ -96,6 +96,7 @@ package struct SpecDocument: Hashable, Sendable, Codable {
     package var durability: DurabilityDocument?
     package var timings: TimingsDocument?
     package var postgres: [String: String]?
+    package var access: [AccessRule]?
 
     package init(_ spec: ClusterSpec) {
         self.name = spec.name
@@ -103,14 +104,21 @@ package struct SpecDocument: Hashable, Sendable, Codable {
         self.durability = DurabilityDocument(spec.durability)
         self.timings = TimingsDocument(spec.timings)
         self.postgres = spec.postgres
+        self.access = spec.access
     }
 
     package func spec() throws(ControllerRefusal) -> ClusterSpec {
         var nodes: [NodeSpec] = []
         for node in self.nodes { nodes.append(try node.spec()) }
+        if let problem = self.access?.lazy.compactMap(\.problem).first {
+            throw ControllerRefusal.invalid(
+                "access: '\(problem.value)' is not what '\(problem.field)' takes",
+                hint: "Give \(problem.expected).")
+        }
         return ClusterSpec(
             name: self.name, nodes: nodes,
             durability: try self.durability?.applied(to: Durability()) ?? Durability(),
-            timings: try self.timings?.applied(to: Timings()) ?? Timings(), postgres: self.postgres ?? [:])
+            timings: try self.timings?.applied(to: Timings()) ?? Timings(), postgres: self.postgres ?? [:],
+            access: self.access)
     }
 }

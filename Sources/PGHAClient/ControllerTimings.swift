@@ -78,10 +78,13 @@ package struct ConfigReport: Hashable, Sendable, Codable {
     package struct PendingRestart: Hashable, Sendable, Codable {
         package var node: String
         package var settings: [String]
+        /// Why a reload is not enough, and the next step; for people.
+        package var reason: String?
 
-        package init(node: String, settings: [String]) {
+        package init(node: String, settings: [String], reason: String? = nil) {
             self.node = node
             self.settings = settings
+            self.reason = reason
         }
     }
 
@@ -89,17 +92,20 @@ package struct ConfigReport: Hashable, Sendable, Codable {
     package var timings: TimingsDocument
     /// Settings of PostgreSQL that every member gets.
     package var postgres: [String: String]
+    /// Nil: anybody with a password.
+    package var access: [AccessRule]?
     package var pendingRestart: [PendingRestart]
 
     package init(_ spec: ClusterSpec, pendingRestart: [PendingRestart]) {
         self.durability = DurabilityDocument(spec.durability)
         self.timings = TimingsDocument(spec.timings)
         self.postgres = spec.postgres
+        self.access = spec.access
         self.pendingRestart = pendingRestart
     }
 
     enum CodingKeys: String, CodingKey {
-        case durability, timings, postgres
+        case durability, timings, postgres, access
         case pendingRestart = "pending_restart"
     }
 }

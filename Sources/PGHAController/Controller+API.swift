@@ -1,11 +1,21 @@
 import Logging
 package import PGHAClient
+import PGHAConfiguration
 package import PGHACore
 import PGHAStore
 
 /// What the HTTP routes ask of the controller; every answer is one of PGHAClient's wire types.
 extension Controller {
-    package func status() -> ClusterStatus { self.coordinator.status(at: self.now) }
+    package func status() -> ClusterStatus {
+        var status = self.coordinator.status(at: self.now)
+        for index in status.nodes.indices {
+            status.nodes[index].problems += self.settingsProblems(of: status.nodes[index].spec.name)
+        }
+        return status
+    }
+
+    /// For Prometheus.
+    package func metricsText() -> String { self.metrics.text(self.status(), leading: self.coordinator.halted == nil) }
 
     package func statusReport() -> StatusReport {
         StatusReport(self.status(), store: self.storeKind, leading: self.coordinator.halted == nil)
@@ -62,6 +72,12 @@ extension Controller {
 
     // MARK: - Changes
 
+    /// Refuses a specification that no cluster can have.
+    nonisolated package func requireSound(_ spec: ClusterSpec) throws(ControllerRefusal) {
+        guard let problem = SpecCheck.problem(in: spec) else { return }
+        throw ControllerRefusal(code: problem.code, message: problem.message, hint: problem.hint)
+    }
+
     package func accept(_ request: OperatorRequest, _ message: String) throws(ControllerRefusal) -> Accepted {
         let term = self.status().term.number
         do {
@@ -79,16 +95,12 @@ extension Controller {
     }
 
     package func configReport() throws(ControllerRefusal) -> ConfigReport {
-        let spec = try self.currentSpec()
-        let pending = self.coordinator.nodes.sorted { $0.key < $1.key }.compactMap { name, view in
-            let settings = view.observation?.pendingRestart ?? []
-            return settings.isEmpty ? nil : ConfigReport.PendingRestart(node: name.text, settings: settings)
-        }
-        return ConfigReport(spec, pendingRestart: pending)
+        ConfigReport(try self.currentSpec(), pendingRestart: self.pendingRestarts())
     }
 
     package func patchConfig(_ patch: ConfigPatch) throws(ControllerRefusal) -> ConfigReport {
         let spec = try patch.applied(to: try self.currentSpec())
+        try self.requireSound(spec)
         _ = try self.accept(.setSpec(spec), "configuration changed")
         return ConfigReport(spec, pendingRestart: try self.configReport().pendingRestart)
     }

@@ -18,6 +18,7 @@ extension Controller {
         }
         for (name, record) in self.nodes where spec[name] == nil {
             self.nodes[name] = nil
+            self.applied[name] = nil
             self.start { await record.access.close() }
         }
     }
@@ -55,7 +56,10 @@ extension Controller {
     private func probed(_ name: NodeName, _ result: Result<ServerObservation, ProbeFailure>, began: Moment) {
         guard self.nodes[name] != nil else { return }
         self.nodes[name]?.isProbing = false
-        if case .success = result { self.nodes[name]?.latency = self.now - began }
+        if case .success = result {
+            self.nodes[name]?.latency = self.now - began
+            self.metrics.probed(name, took: self.now - began)
+        }
         self.deliver(.probed(name, result, began: began))
     }
 

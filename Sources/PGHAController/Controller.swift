@@ -36,6 +36,11 @@ package actor Controller {
     /// Bumped with every change that watchers of the topology and the status wait for.
     private(set) var changes: UInt64 = 0
     private var waiters: [CheckedContinuation<Void, Never>] = []
+    let metrics = ControllerMetrics()
+    /// Numbers of the scripts of `sql/` that a primary must have.
+    let requiredScripts: [Int]
+    var isAdopting = false
+    var applied: [NodeName: AppliedSettings] = [:]
 
     /// What the controller keeps for one node.
     struct NodeRecord {
@@ -47,11 +52,12 @@ package actor Controller {
     }
 
     package init(
-        store: any ClusterStore, storeKind: String, seed: UInt64, logger: Logger,
+        store: any ClusterStore, storeKind: String, seed: UInt64, requiredScripts: [Int] = [], logger: Logger,
         makeNode: @escaping NodeAccessFactory
     ) {
         self.store = store
         self.storeKind = storeKind
+        self.requiredScripts = requiredScripts
         self.makeNode = makeNode
         self.logger = logger
         self.origin = self.clock.now
@@ -71,6 +77,7 @@ package actor Controller {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.tickForever() }
                 group.addTask { await self.keepSlotsForever() }
+                group.addTask { await self.keepSettingsForever() }
                 for await job in self.jobs { group.addTask(operation: job) }
                 group.cancelAll()
             }
@@ -129,8 +136,11 @@ package actor Controller {
 
     private func finished(_ order: Effects.Order, _ outcome: NodeOutcome, began: Moment) {
         self.reach("after-\(order.command.label)")
-        let milliseconds = Double((self.now - began).components.attoseconds) / 1e15
-            + Double((self.now - began).components.seconds) * 1000
+        let took = self.now - began
+        var hasFailed = false
+        if case .failed = outcome { hasFailed = true }
+        self.metrics.ordered(order.command, failed: hasFailed, took: took)
+        let milliseconds = took.inSeconds * 1000
         var metadata: Logger.Metadata = [
             "node": "\(order.node)", "command": "\(order.command.label)", "milliseconds": "\(milliseconds)",
         ]
@@ -150,6 +160,11 @@ package actor Controller {
     private func write(_ persist: Effects.Persist) {
         let expected = self.revision
         let entries = self.historyEntries(persist)
+        if let took = persist.entry?.took, persist.state.procedure == nil,
+            case .failover(let machine) = self.coordinator.activity
+        {
+            self.metrics.led(machine.kind, took: took)
+        }
         self.start { await self.attemptWrite(persist, entries, expecting: expected) }
     }
 
@@ -158,8 +173,10 @@ package actor Controller {
     ) async {
         while !Task.isCancelled {
             do {
+                let began = self.now
                 self.revision = try await self.store.compareAndSet(
                     persist.state, expecting: expected, history: entries)
+                self.metrics.wrote(took: self.now - began)
                 self.reach("stored-\(persist.state.procedure?.phase ?? "steady")")
                 self.deliver(.stored)
                 return

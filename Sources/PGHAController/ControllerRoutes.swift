@@ -3,20 +3,17 @@ package import Hummingbird
 import NIOCore
 package import PGHAClient
 import PGHACore
+import PGHAObservability
 
 /// The controller's HTTP interface (DESIGN section 9). Reading needs no token except where it shows settings; all
 /// that changes state does.
 package struct ControllerRoutes: Sendable {
     private let controller: Controller
     private let token: WireSecret
-    private let metrics: @Sendable () async -> String
 
-    package init(
-        controller: Controller, token: WireSecret, metrics: @escaping @Sendable () async -> String
-    ) {
+    package init(controller: Controller, token: WireSecret) {
         self.controller = controller
         self.token = token
-        self.metrics = metrics
     }
 
     package func router() -> Router<BasicRequestContext> {
@@ -33,10 +30,10 @@ package struct ControllerRoutes: Sendable {
     private func addHealth(to router: Router<BasicRequestContext>) {
         router.get("/liveness") { _, _ in HTTPResponse.Status.ok }
         router.get("/readiness") { _, _ in HTTPResponse.Status.ok }
-        router.get("/metrics") { [metrics] _, _ in
+        router.get("/metrics") { [controller] _, _ in
             Response(
-                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: .init(byteBuffer: ByteBuffer(string: await metrics())))
+                status: .ok, headers: [.contentType: Metrics.contentType],
+                body: .init(byteBuffer: ByteBuffer(string: await controller.metricsText())))
         }
         router.get("/nodes/:name/:path") { [controller] request, context in
             let name = try context.parameters.require("name"), path = try context.parameters.require("path")
@@ -67,7 +64,6 @@ package struct ControllerRoutes: Sendable {
             return try json(try await controller.plan(target: target))
         }
         router.get("/v1/nodes") { _, _ in try json(NodesReport(try await controller.currentSpec().nodes)) }
-        router.get("/v1/config") { _, _ in try json(try await controller.configReport()) }
     }
 
     /// A line at once, then one with every change. An unchanged topology is repeated each second, so that a dead
@@ -98,6 +94,8 @@ package struct ControllerRoutes: Sendable {
         group.post("/v1/init") { request, context in
             let body = try await decode(InitRequest.self, request, context)
             let spec = try body.spec.spec()
+            try controller.requireSound(spec)
+            if body.adopt { return try json(try await controller.adoptServers(spec), status: .accepted) }
             return try json(try await controller.accept(.initialize(spec), "making \(spec.name)"), status: .accepted)
         }
         group.post("/v1/failover") { request, context in
@@ -130,6 +128,14 @@ package struct ControllerRoutes: Sendable {
             let node = try await decode(RestartCommand.self, request, context).node.map { try nodeName($0) }
             return try json(try await controller.restart(node), status: .accepted)
         }
+        group.post("/v1/store/adopt") { request, context in
+            let spec = try await decode(StoreAdoptRequest.self, request, context).spec?.spec()
+            if let spec { try controller.requireSound(spec) }
+            return try json(try await controller.adoptStore(spec), status: .accepted)
+        }
+        // A reading route, but settings of PostgreSQL may hold what is not for everybody (an archive_command with its
+        // credentials, who may connect from where).
+        group.get("/v1/config") { _, _ in try json(try await controller.configReport()) }
         self.addNodeChanges(to: group)
     }
 

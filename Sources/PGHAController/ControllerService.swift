@@ -19,22 +19,22 @@ package struct ControllerService: Service {
 extension Controller {
     /// A controller of real nodes.
     package static func live(
-        store: any ClusterStore, storeKind: String, credentials: NodeCredentials, httpClient: HTTPClient, logger: Logger
+        store: any ClusterStore, storeKind: String, credentials: NodeCredentials, requiredScripts: [Int],
+        httpClient: HTTPClient, logger: Logger
     ) -> Controller {
         let settings = SettingsBox()
         let controller = Controller(
-            store: store, storeKind: storeKind, seed: UInt64.random(in: .min ... .max), logger: logger,
+            store: store, storeKind: storeKind, seed: UInt64.random(in: .min ... .max),
+            requiredScripts: requiredScripts, logger: logger,
             makeNode: { spec, identifier in
                 LiveNode(
                     spec: spec, systemIdentifier: identifier, credentials: credentials, httpClient: httpClient,
-                    settings: { await settings.current() })
+                    settings: { await settings.current(spec.name) })
             })
         settings.attach(controller)
         return controller
     }
 
-    /// The spec's PostgreSQL settings.
-    func postgresSettings() -> [String: String] { self.specInForce?.postgres ?? [:] }
 }
 
 /// Ties the nodes, which the controller makes, back to the controller that knows the spec.
@@ -43,8 +43,8 @@ private final class SettingsBox: Sendable {
 
     func attach(_ controller: Controller) { self.controller.withLock { $0 = controller } }
 
-    func current() async -> [String: String] {
-        guard let controller = self.controller.withLock({ $0 }) else { return [:] }
-        return await controller.postgresSettings()
+    func current(_ node: NodeName) async -> ServerSettings {
+        guard let controller = self.controller.withLock({ $0 }) else { return ServerSettings(postgres: [:], access: []) }
+        return await controller.serverSettings(of: node)
     }
 }

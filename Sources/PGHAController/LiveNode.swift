@@ -15,13 +15,15 @@ package struct NodeCredentials: Sendable {
     package var sslRootCert: String?
     /// The password of `pgha_replica`, which agents need to stream.
     package var replicationPassword: Secret?
+    /// Where servers without an agent find it, on their hosts, in `.pgpass` format; nil: libpq's default place.
+    package var replicationPassfile: String?
     /// The agents' bearer token.
     package var token: WireSecret
 
     package init(
         user: String = "pgha_control", password: Secret?, passfile: String?,
         sslMode: ConnectionParameters.SSLMode = .prefer, sslRootCert: String? = nil, replicationPassword: Secret?,
-        token: WireSecret
+        replicationPassfile: String? = nil, token: WireSecret
     ) {
         self.user = user
         self.password = password
@@ -29,6 +31,7 @@ package struct NodeCredentials: Sendable {
         self.sslMode = sslMode
         self.sslRootCert = sslRootCert
         self.replicationPassword = replicationPassword
+        self.replicationPassfile = replicationPassfile
         self.token = token
     }
 }
@@ -42,12 +45,12 @@ package struct LiveNode: NodeAccess {
     private let slots: ServerControl
     private let agent: AgentClient?
     private let credentials: NodeCredentials
-    private let settings: @Sendable () async -> [String: String]
+    private let settings: @Sendable () async -> ServerSettings
 
-    /// `settings`: the spec's PostgreSQL settings at the time of the call.
+    /// `settings`: what the spec says of this server's configuration at the time of the call.
     package init(
         spec: NodeSpec, systemIdentifier: UInt64?, credentials: NodeCredentials, httpClient: HTTPClient,
-        settings: @escaping @Sendable () async -> [String: String]
+        settings: @escaping @Sendable () async -> ServerSettings
     ) {
         var parameters = ConnectionParameters(
             host: spec.host, port: spec.port, user: credentials.user, passfile: credentials.passfile,
@@ -76,24 +79,36 @@ package struct LiveNode: NodeAccess {
             return await self.control.execute(command, upstream: nil)
         case .follow(_, let leader, _):
             guard let leader = upstreams[leader] else { return .failed(.other("no address for \(leader)")) }
-            return await self.control.execute(
-                command, upstream: Upstream(host: leader.host, port: leader.port, user: "pgha_replica"))
+            return await self.control.execute(command, upstream: self.upstream(leader))
         case .fence, .startLeader, .startStandby, .rejoin, .initialize:
             guard let agent = self.agent else { return .failed(.other("\(self.spec.name) has no agent")) }
             return await agent.execute(command, context: await self.context(upstreams))
         }
     }
 
-    private func context(_ upstreams: [NodeName: NodeSpec]) async -> AgentCommandContext {
+    /// A server with an agent has the password in its environment's passfile.
+    private func upstream(_ leader: NodeSpec) -> Upstream {
+        Upstream(
+            host: leader.host, port: leader.port, user: "pgha_replica",
+            passfile: self.spec.agent == nil ? self.credentials.replicationPassfile : nil)
+    }
+
+    private func setup(_ settings: ServerSettings) -> ServerSetup {
         var server = ServerSetup(port: self.spec.port)
         server.listenAddresses = [self.spec.host]
-        server.settings = await self.settings()
-        // Wherever the server listens, with a password. A spec that wants less says so in its access rules.
+        server.settings = settings.postgres
+        // The roles of pgha, wherever the server listens, with a password.
         server.trustedNetworks = ["all"]
-        server.access = [HBARule(type: "host", database: "all", user: "all", address: "all", method: "scram-sha-256")]
+        server.access = settings.access.map {
+            HBARule(type: $0.type, database: $0.database, user: $0.user, address: $0.address, method: $0.method)
+        }
         server.replicationPassword = self.credentials.replicationPassword.map { WireSecret($0.revealed) }
-        return AgentCommandContext(
-            server: server, controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
+        return server
+    }
+
+    private func context(_ upstreams: [NodeName: NodeSpec]) async -> AgentCommandContext {
+        AgentCommandContext(
+            server: self.setup(await self.settings()), controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
             upstreams: upstreams.mapValues { AgentUpstream(name: $0.name, host: $0.host, port: $0.port) })
     }
 
@@ -117,12 +132,44 @@ package struct LiveNode: NodeAccess {
         if advance { try await self.slots.advanceSlots(to: positions.compactMapValues { $0 }) }
     }
 
-    package func restart() async throws {
+    package func restart() async throws { try await self.requireAgent("Restart its server by hand.").restart() }
+
+    private func requireAgent(_ hint: String) throws -> AgentClient {
         guard let agent = self.agent else {
-            throw AgentFailure(
-                code: "no_agent", message: "\(self.spec.name) has no agent", hint: "Restart its server by hand.")
+            throw AgentFailure(code: "no_agent", message: "\(self.spec.name) has no agent", hint: hint)
         }
-        try await agent.restart()
+        return agent
+    }
+
+    package func survey() async -> AdoptionSurvey {
+        async let server = self.control.survey()
+        let agent: AdoptionSurvey.Agent
+        do {
+            if let client = self.agent {
+                agent = .facts(try await client.facts(timeout: .seconds(3)))
+            } else {
+                agent = .none
+            }
+        } catch {
+            agent = .silent("\(error)")
+        }
+        return AdoptionSurvey(await server, agent: agent)
+    }
+
+    package func storeEvidence() async throws(NodeFailure) -> StoreEvidence { try await self.control.storeEvidence() }
+
+    package func runningLimits() async throws(NodeFailure) -> [String: Int] { try await self.slots.runningLimits() }
+
+    package func apply(_ settings: ServerSettings) async throws {
+        let agent = try self.requireAgent("Change the settings of its server by hand.")
+        _ = try await agent.apply(SettingsRequest(server: self.setup(settings)))
+    }
+
+    package func rehearse(following leader: NodeSpec) async throws(NodeFailure) -> @Sendable () async -> Void {
+        let before = try await self.control.rehearseFollow(self.upstream(leader))
+        return { [control = self.control] in
+            if let before { try? await control.endRehearsal(before) }
+        }
     }
 
     package func close() async {

@@ -20,7 +20,38 @@ package protocol NodeAccess: Sendable {
     /// An operator's restart of the server, through the agent.
     func restart() async throws
 
+    // MARK: Reading
+
+    /// What `init --adopt` must know. Changes nothing.
+    func survey() async -> AdoptionSurvey
+
+    /// The rules as the server knows them. Changes nothing.
+    func storeEvidence() async throws(NodeFailure) -> StoreEvidence
+
+    /// The values of ``Adoption/standbyLimits`` that the server runs with.
+    func runningLimits() async throws(NodeFailure) -> [String: Int]
+
+    // MARK: Settings
+
+    /// Gives the agent the settings of its server; they are loaded where no restart is needed.
+    func apply(_ settings: ServerSettings) async throws
+
+    /// Lets a standby stream from `leader` as it will be asked to when it is taken over, and returns how to undo that.
+    /// Throws when it does not stream; then everything is as before.
+    func rehearse(following leader: NodeSpec) async throws(NodeFailure) -> @Sendable () async -> Void
+
     func close() async
+}
+
+/// What the spec says of one server's configuration.
+package struct ServerSettings: Hashable, Sendable {
+    package var postgres: [String: String]
+    package var access: [AccessRule]
+
+    package init(postgres: [String: String], access: [AccessRule]) {
+        self.postgres = postgres
+        self.access = access
+    }
 }
 
 /// Makes the access to a node; the shell's only way to the outside.

@@ -100,7 +100,7 @@ package final class ScratchCluster: Sendable {
 
     /// Reads descriptor 3 until it ends, then ends every process that runs in or for the directory. The executable
     /// is a copy inside it, and servers have their data directory as their own, so nothing else can match.
-    private static let reaperScript = """
+    static let reaperScript = """
         read -r -u 3 _
         for round in 1 2 3; do
           for pid in /proc/[0-9]*; do

@@ -6,6 +6,7 @@ import PGHAClient
 import PGHAConfiguration
 import PGHAController
 import PGHAPostgres
+import PGHASchema
 import PGHAStore
 import ServiceLifecycle
 import UnixSignals
@@ -31,6 +32,12 @@ struct ControllerCommand: AsyncParsableCommand {
     @Option(help: "A file in .pgpass format with the passwords of pgha_control and pgha_replica.")
     var passfile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "On the hosts of servers without an agent: the file with the password of pgha_replica; libpq's own by default.",
+            valueName: "path"))
+    var replicationPassfile: String?
+
     @Option(help: "libpq's sslmode for connections to the servers.")
     var sslmode: String?
 
@@ -45,9 +52,9 @@ struct ControllerCommand: AsyncParsableCommand {
         let credentials = try self.credentials(settings)
         let store = try await SQLiteStore.open(at: settings.storePath)
         let controller = Controller.live(
-            store: store, storeKind: "sqlite", credentials: credentials, httpClient: AgentClient.sharedHTTPClient,
-            logger: logger)
-        let routes = ControllerRoutes(controller: controller, token: credentials.token, metrics: { "" })
+            store: store, storeKind: "sqlite", credentials: credentials,
+            requiredScripts: PGHASchema.scripts.map(\.number), httpClient: AgentClient.sharedHTTPClient, logger: logger)
+        let routes = ControllerRoutes(controller: controller, token: credentials.token)
         let application = Application(
             router: routes.router(),
             configuration: .init(
@@ -67,6 +74,7 @@ struct ControllerCommand: AsyncParsableCommand {
             flags: self.options.flags([
                 "listen": self.listen, "store": self.store, "token_file": self.tokenFile, "passfile": self.passfile,
                 "sslmode": self.sslmode, "sslrootcert": self.sslrootcert,
+                "replication_passfile": self.replicationPassfile,
             ]))
     }
 
@@ -76,6 +84,6 @@ struct ControllerCommand: AsyncParsableCommand {
             password: passwords.password(user: "pgha_control"), passfile: settings.passfile,
             sslMode: ConnectionParameters.SSLMode(rawValue: settings.sslMode) ?? .prefer,
             sslRootCert: settings.sslRootCert, replicationPassword: passwords.password(user: "pgha_replica"),
-            token: WireSecret(try BearerToken.read(path: settings.tokenFile).value))
+            replicationPassfile: settings.replicationPassfile, token: WireSecret(try BearerToken.read(path: settings.tokenFile).value))
     }
 }

@@ -4,6 +4,7 @@ import PGHAClient
 import PGHACommand
 import PGHAConfiguration
 import PGHACore
+import PGHAPostgres
 
 /// `pgha init`.
 struct InitCommand: AsyncParsableCommand {
@@ -25,12 +26,40 @@ struct InitCommand: AsyncParsableCommand {
     @Flag(help: "Take over servers that run already.")
     var adopt = false
 
+    @Option(
+        help: ArgumentHelp(
+            "With --adopt: a file with a superuser's connection string, such as 'user=postgres password=…'. Host and port "
+                + "come from the specification. With it the roles and scripts of pgha are installed where they are missing.",
+            valueName: "path"))
+    var superuserFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --superuser-file: the file in .pgpass format with the passwords that pgha_control and pgha_replica get; "
+                + "the controller's own.", valueName: "path"))
+    var passfile: String?
+
     @OptionGroup var wait: WaitOptions
     @OptionGroup var options: ControllerOptions
+
+    func validate() throws {
+        guard self.adopt || (self.superuserFile == nil && self.passfile == nil) else {
+            throw ValidationError("--superuser-file and --passfile go with --adopt: new servers are made with the roles.")
+        }
+        guard self.superuserFile != nil || self.passfile == nil else {
+            throw ValidationError("--passfile needs --superuser-file: only a superuser can set passwords of roles.")
+        }
+    }
 
     func run() async throws {
         let spec = try SpecFile.read(self.file)
         let client = try self.options.client()
+        if let superuserFile = self.superuserFile {
+            let installer = SchemaInstaller(
+                superuser: try SuperuserFile.read(superuserFile), passwords: try self.passfile.map { try Passfile.read(path: $0) })
+            let done = try await installer.install(on: spec)
+            for line in done { Terminal.standardError.write("\(line)\n") }
+        }
         let accepted = try await client.initialize(InitRequest(spec: SpecDocument(spec), adopt: self.adopt))
         try await self.wait.finish(accepted, .formed, timeout: .seconds(3600), self.options, client: client)
     }

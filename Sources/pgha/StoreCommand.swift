@@ -16,11 +16,21 @@ struct StoreCommand: AsyncParsableCommand {
                 no other controller leads this cluster.
                 """)
 
+        @Option(
+            name: .shortAndLong,
+            help: ArgumentHelp(
+                "The specification, for a store that was lost or that lacks nodes; '-' for standard input.",
+                valueName: "path"))
+        var file: String?
+
+        @OptionGroup var wait: WaitOptions
         @OptionGroup var options: ControllerOptions
 
         func run() async throws {
-            let accepted = try await self.options.client().adoptStore()
-            try self.options.show(accepted, [[Styled(accepted.message)]])
+            let spec = try self.file.map { SpecDocument(try SpecFile.read($0)) }
+            let client = try self.options.client()
+            let accepted = try await client.adoptStore(StoreAdoptRequest(spec: spec))
+            try await self.wait.finish(accepted, .formed, timeout: .seconds(120), self.options, client: client)
         }
     }
 }

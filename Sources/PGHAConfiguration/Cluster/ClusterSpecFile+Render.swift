@@ -14,6 +14,7 @@ extension ClusterSpecFile {
         lines += spec.postgres.sorted { $0.key < $1.key }.map { name, value in
             "    \(YAMLText.scalar(name)): \(YAMLText.quoted(value))"
         }
+        if let access = spec.access { lines += Self.accessLines(access) }
         lines.append("nodes:")
         for node in spec.nodes { lines += Self.lines(of: node) }
         return lines.joined(separator: "\n") + "\n"

@@ -12,7 +12,7 @@ package import PGHACore
 ///     agent: http://10.0.0.1:8433
 /// ```
 package enum ClusterSpecFile {
-    private static let sections = ["cluster", "durability", "timings", "postgresql", "nodes"]
+    private static let sections = ["cluster", "durability", "timings", "postgresql", "access", "nodes"]
 
     /// Reads a specification; throws the first error. `path` serves errors only.
     package static func parse(text: String, path: String) throws(ConfigurationError) -> ClusterSpec {
@@ -27,7 +27,7 @@ package enum ClusterSpecFile {
             name: name.text, nodes: try Self.nodes(root, &lines),
             durability: try Self.durability(root.section("durability"), &lines),
             timings: try Self.timings(root.section("timings"), &lines),
-            postgres: try Self.settings(root.section("postgresql"), &lines))
+            postgres: try Self.settings(root.section("postgresql"), &lines), access: try Self.access(root))
         if let problem = SpecCheck.problem(in: spec) {
             throw ConfigurationError(.file(path, line: lines[problem.key]), .specification(problem))
         }

@@ -18,6 +18,11 @@ package enum DefaultsPage {
             lines += self.lines(setting, name: parts[parts.count - 1], indent: parts.count == 2 ? 2 : 0)
         }
         lines += ["# Settings of PostgreSQL that every server gets.", "postgresql:", "  settings:"]
+        lines += [
+            "# Who may connect, as in pg_hba.conf; the first rule that fits decides. Without it: everybody with a password.",
+            "#access:", "#  - type: host", "#    database: all", "#    user: all", "#    address: all",
+            "#    method: scram-sha-256",
+        ]
         lines += ["nodes:", "  # For each node:"]
         for setting in SettingTable.settings(of: .node) {
             // A node has no defaults that a file could be used with: all of it is commented out.

@@ -22,6 +22,8 @@ package struct ControllerConfiguration: Hashable, Sendable {
     package let storePath: String
     package let tokenFile: String
     package let passfile: String
+    /// On the hosts of servers without an agent; nil: libpq's own place.
+    package let replicationPassfile: String?
     /// A mode of libpq.
     package let sslMode: String
     /// Nil: libpq's own place.
@@ -37,6 +39,7 @@ package struct ControllerConfiguration: Hashable, Sendable {
         self.storePath = try layers.required("store")
         self.tokenFile = try layers.required("token_file")
         self.passfile = try layers.required("passfile")
+        self.replicationPassfile = try layers.text("replication_passfile")
         self.sslMode = try layers.required("sslmode")
         self.sslRootCert = try layers.text("sslrootcert")
         self.log = try LogConfiguration(layers)

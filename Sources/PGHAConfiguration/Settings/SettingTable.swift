@@ -79,6 +79,9 @@ package enum SettingTable {
                 place: .controller, key: "passfile", kind: .path, fallback: .required,
                 reason: "A file in .pgpass format with the passwords of pgha_control and pgha_replica."),
             Setting(
+                place: .controller, key: "replication_passfile", kind: .path, fallback: .unset("libpq's own place"),
+                reason: "On the hosts of servers without an agent: the file with the password of pgha_replica."),
+            Setting(
                 place: .controller, key: "sslmode",
                 kind: .choice(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
                 fallback: .value("prefer"),

@@ -21,6 +21,25 @@ package struct ClusterStatus: Hashable, Sendable {
         package var evidenceAge: Duration?
         package var problems: [String]
 
+        package init(
+            spec: NodeSpec, role: Role, state: String, timeline: TimelineID?, position: LSN?, lagBytes: UInt64?,
+            lagSeconds: Double?, sync: Sync, postmasterPID: Int32?, agentPID: Int32?, evidenceAge: Duration?,
+            problems: [String]
+        ) {
+            self.spec = spec
+            self.role = role
+            self.state = state
+            self.timeline = timeline
+            self.position = position
+            self.lagBytes = lagBytes
+            self.lagSeconds = lagSeconds
+            self.sync = sync
+            self.postmasterPID = postmasterPID
+            self.agentPID = agentPID
+            self.evidenceAge = evidenceAge
+            self.problems = problems
+        }
+
         /// A standby that streams, or did when the leader was last heard.
         package var followed: Bool {
             self.role == .standby && (self.state == "streaming" || self.state == "unconfirmed")
@@ -44,6 +63,24 @@ package struct ClusterStatus: Hashable, Sendable {
     package var waitingFor: String?
     package var paused: Bool
     package var nodes: [Node]
+
+    package init(
+        cluster: String?, term: Term, leader: NodeName?, rule: Rule?, phase: String, durability: Durability?,
+        effectiveCopies: Int?, atRiskReason: String?, verdict: String, waitingFor: String?, paused: Bool, nodes: [Node]
+    ) {
+        self.cluster = cluster
+        self.term = term
+        self.leader = leader
+        self.rule = rule
+        self.phase = phase
+        self.durability = durability
+        self.effectiveCopies = effectiveCopies
+        self.atRiskReason = atRiskReason
+        self.verdict = verdict
+        self.waitingFor = waitingFor
+        self.paused = paused
+        self.nodes = nodes
+    }
 }
 
 extension Coordinator {

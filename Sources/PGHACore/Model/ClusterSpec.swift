@@ -7,16 +7,19 @@ package struct ClusterSpec: Hashable, Sendable, Codable {
     package var timings: Timings
     /// Settings of PostgreSQL that every member gets, by name.
     package var postgres: [String: String]
+    /// Who may connect, in the order in which the servers ask; nil: ``AccessRule/anyoneWithPassword`` alone.
+    package var access: [AccessRule]?
 
     package init(
         name: String, nodes: [NodeSpec], durability: Durability = Durability(), timings: Timings = Timings(),
-        postgres: [String: String] = [:]
+        postgres: [String: String] = [:], access: [AccessRule]? = nil
     ) {
         self.name = name
         self.nodes = nodes.sorted { $0.name < $1.name }
         self.durability = durability
         self.timings = timings
         self.postgres = postgres
+        self.access = access
     }
 
     package subscript(_ name: NodeName) -> NodeSpec? { self.nodes.first { $0.name == name } }

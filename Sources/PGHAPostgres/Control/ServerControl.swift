@@ -23,9 +23,11 @@ package struct Upstream: Sendable, Hashable {
         self.sslRootCert = sslRootCert
     }
 
-    func conninfo(name: ReplicationName) -> String {
+    func conninfo(name: ReplicationName) -> String { self.conninfo(applicationName: name.description) }
+
+    func conninfo(applicationName: String) -> String {
         var pairs = [
-            ("host", self.host), ("port", "\(self.port)"), ("user", self.user), ("application_name", name.description),
+            ("host", self.host), ("port", "\(self.port)"), ("user", self.user), ("application_name", applicationName),
             ("sslmode", self.sslMode.rawValue), ("gssencmode", "disable"), ("connect_timeout", "2"),
         ]
         if let passfile = self.passfile { pairs.append(("passfile", passfile)) }

@@ -1,0 +1,117 @@
+import Logging
+import PGHAClient
+import PGHACore
+
+// Brings the spec's settings to every server that has an agent, and again until each has them.
+
+extension Controller {
+    /// Between two looks at whether a server lacks something.
+    private static let settingsInterval = Duration.seconds(1)
+
+    /// What one node's agent was last given, and why it was not given more.
+    struct AppliedSettings {
+        var settings: ServerSettings?
+        var failure: String?
+        /// Values that wait for other servers, in words.
+        var waiting: [String] = []
+        /// The server's part of ``Adoption/standbyLimits``, as last read.
+        var running: [String: Int] = [:]
+    }
+
+    func keepSettingsForever() async {
+        while !Task.isCancelled {
+            await self.bringSettings()
+            try? await Task.sleep(for: Self.settingsInterval)
+        }
+    }
+
+    /// What `node` should be configured with now.
+    func serverSettings(of node: NodeName) -> ServerSettings {
+        let spec = self.specInForce
+        return ServerSettings(
+            postgres: SettingsRollout.settings(
+                spec?.postgres ?? [:], for: node, leader: self.coordinator.state?.rule?.leader,
+                members: spec?.nodes.map(\.name) ?? [], running: self.applied.mapValues(\.running)),
+            access: spec?.access ?? [.anyoneWithPassword])
+    }
+
+    private func bringSettings() async {
+        // While servers are being made they are configured on the way.
+        guard let spec = self.coordinator.state?.spec, let rule = self.coordinator.state?.rule,
+            self.coordinator.halted == nil
+        else { return }
+        if Adoption.standbyLimits.contains(where: { spec.postgres[$0] != nil }), self.isBehind(spec) {
+            await self.readRunningLimits()
+        }
+        // The leader last: what needs no restart is then the same everywhere before anyone relies on it.
+        let order = spec.nodes.filter { $0.agent != nil }.map(\.name)
+            .sorted { ($0 == rule.leader ? 1 : 0, $0) < ($1 == rule.leader ? 1 : 0, $1) }
+        for node in order { await self.bringSettings(to: node, spec) }
+    }
+
+    /// Whether some server was not given everything yet.
+    private func isBehind(_ spec: ClusterSpec) -> Bool {
+        spec.nodes.contains { node in
+            guard node.agent != nil else { return false }
+            return self.applied[node.name]?.settings?.postgres != spec.postgres
+        }
+    }
+
+    private func readRunningLimits() async {
+        for (name, record) in self.nodes where self.coordinator.nodes[name]?.failure == nil {
+            do throws(NodeFailure) {
+                self.applied[name, default: .init()].running = try await record.access.runningLimits()
+            } catch {
+                // Unknown counts as too little: the leader waits.
+                self.applied[name]?.running = [:]
+            }
+        }
+    }
+
+    private func bringSettings(to node: NodeName, _ spec: ClusterSpec) async {
+        let wanted = self.serverSettings(of: node)
+        self.applied[node, default: .init()].waiting = SettingsRollout.waiting(
+            spec.postgres, for: node, leader: self.coordinator.state?.rule?.leader, members: spec.nodes.map(\.name),
+            running: self.applied.mapValues(\.running))
+        guard self.applied[node]?.settings != wanted, let access = self.nodes[node]?.access,
+            case .running? = self.coordinator.nodes[node]?.facts?.postmaster
+        else { return }
+        do {
+            try await access.apply(wanted)
+            let isFirst = self.applied[node]?.settings == nil
+            self.applied[node]?.settings = wanted
+            self.applied[node]?.failure = nil
+            self.logger.log(
+                level: isFirst ? .debug : .notice, "settings given to the agent", metadata: ["node": "\(node)"])
+        } catch {
+            let words = "\(error)"
+            if self.applied[node]?.failure != words {
+                self.logger.warning("settings not given", metadata: ["node": "\(node)", "error": "\(words)"])
+            }
+            self.applied[node]?.failure = words
+        }
+    }
+
+    /// For the status: what a node does not have yet, and why.
+    func settingsProblems(of node: NodeName) -> [String] {
+        guard let applied = self.applied[node] else { return [] }
+        return applied.waiting + (applied.failure.map { ["its settings were not changed: \($0)"] } ?? [])
+    }
+
+    func pendingRestarts() -> [ConfigReport.PendingRestart] {
+        self.coordinator.nodes.sorted { $0.key < $1.key }.compactMap { name, view in
+            let settings = view.observation?.pendingRestart ?? []
+            guard !settings.isEmpty else { return nil }
+            let wanted = self.specInForce?.postgres ?? [:], running = self.applied[name]?.running ?? [:]
+            let values = settings.compactMap { setting in
+                running[setting].flatMap { now in wanted[setting].map { "\(setting): \($0) is set, it runs with \(now)" } }
+            }
+            let step =
+                name == self.coordinator.state?.rule?.leader
+                ? "'pgha switchover', then 'pgha restart \(name)'" : "'pgha restart \(name)'"
+            let words = ["read only when a server starts"] + values + [step]
+            return ConfigReport.PendingRestart(
+                node: name.text, settings: settings, reason: words.joined(separator: "; "))
+        }
+    }
+}

@@ -1,0 +1,96 @@
+internal import AsyncHTTPClient
+internal import Glibc
+package import PGHAClient
+internal import PGHACore
+internal import Synchronization
+
+/// A controller without agents, and the command line, for servers that the test made itself.
+///
+/// A reaper ends it when this process ends, however it does.
+package final class ScratchController: Sendable {
+    /// Passwords of `pgha_control` and `pgha_replica`.
+    private static let passwords = "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n"
+    private static let token = "token-of-a-scratch-controller"
+
+    package let directory: String
+    package let client: ControllerClient
+    private let port: Int
+    private let reaper: ChildProcess
+    private let child = Mutex<ChildProcess?>(nil)
+
+    package init() async throws {
+        self.directory = try makeTemporaryDirectory("pgha-controller")
+        self.reaper = try ChildProcess(
+            arguments: ["/bin/bash", "-c", ScratchCluster.reaperScript, self.directory], dropsPrivileges: false)
+        self.port = try freePort()
+        self.client = ControllerClient(
+            baseURL: "http://127.0.0.1:\(self.port)", token: BearerToken(Self.token), httpClient: .shared)
+        try writeFile("\(self.directory)/token", Self.token)
+        try writeFile("\(self.directory)/passfile", Self.passwords)
+        try makeDirectory("\(self.directory)/store")
+        try await run(["/bin/cp", ScratchCluster.builtExecutable, "\(self.directory)/pgha"])
+    }
+
+    /// A file beside the controller's, readable by its user alone; returns its path.
+    package func write(_ name: String, _ text: String) throws -> String {
+        try writeFile("\(self.directory)/\(name)", text)
+        return "\(self.directory)/\(name)"
+    }
+
+    package var passfile: String { "\(self.directory)/passfile" }
+
+    /// Starts the controller and waits until it answers. `store` names its file.
+    package func start(store: String = "pgha.db") async throws {
+        let arguments =
+            "controller --listen 127.0.0.1:\(self.port) --store $0/store/\(store) --token-file $0/token "
+            + "--passfile $0/passfile --replication-passfile $0/passfile --log-level debug"
+        let child = try ChildProcess(
+            arguments: [
+                "/bin/bash", "-c", "exec 3<&-; exec $0/pgha \(arguments) >>$0/controller.log 2>&1 </dev/null",
+                self.directory,
+            ], dropsPrivileges: true)
+        self.child.withLock { $0 = child }
+        let deadline = ContinuousClock.now + .seconds(15)
+        while ContinuousClock.now < deadline {
+            if (try? await self.client.status()) != nil { return }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw ScratchFailure("the controller does not answer:\n\(self.log)")
+    }
+
+    package func kill() {
+        guard let child = self.child.withLock({ $0.take() }) else { return }
+        Glibc.kill(child.pid, SIGKILL)
+        child.waitForExit()
+    }
+
+    /// Runs `pgha` against this controller; throws with its output when it fails.
+    package func pgha(_ arguments: String...) async throws {
+        try await run(
+            ["\(self.directory)/pgha"] + arguments
+                + ["--controller", "http://127.0.0.1:\(self.port)", "--token-file", "\(self.directory)/token"])
+    }
+
+    /// Waits for the condition; the error says what the status was instead.
+    @discardableResult
+    package func wait(
+        for what: String, timeout: Duration = .seconds(30), _ condition: (StatusReport) -> Bool
+    ) async throws -> StatusReport {
+        let deadline = ContinuousClock.now + timeout
+        var last: StatusReport?
+        while ContinuousClock.now < deadline {
+            last = try? await self.client.status()
+            if let last, condition(last) { return last }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw ScratchFailure("waited for \(what); last: \(String(describing: last))\n\(self.log.suffix(4000))")
+    }
+
+    package var log: String { readFile("\(self.directory)/controller.log") ?? "" }
+
+    package func tearDown() {
+        self.kill()
+        self.reaper.closePipe()
+        self.reaper.waitForExit()
+    }
+}

@@ -1,0 +1,95 @@
+import PGHACore
+import PGHAPostgres
+import PGHASchema
+
+/// Installs what pgha needs in running servers: roles, their passwords, and the scripts of `sql/` that are missing.
+struct SchemaInstaller: Sendable {
+    let superuser: SuperuserFile
+    let passwords: Passfile?
+
+    /// Returns what was done, a line each; nothing is done twice.
+    func install(on spec: ClusterSpec) async throws -> [String] {
+        let (node, session) = try await self.primary(of: spec)
+        do throws(PostgresError) {
+            let lines = try await self.install(session, node)
+            await session.close()
+            return lines
+        } catch {
+            await session.close()
+            throw CommandError(
+                .failed, "\(node.name): the scripts of pgha cannot be applied: \(error.message)",
+                hint: "They need a superuser. Each is one transaction: what failed changed nothing.")
+        }
+    }
+
+    private func primary(of spec: ClusterSpec) async throws -> (NodeSpec, PostgresConnection) {
+        var failures: [String] = []
+        for node in spec.nodes {
+            do throws(PostgresError) {
+                let session = try await PostgresConnection.open(
+                    self.superuser.parameters(host: node.host, port: node.port))
+                if try await session.query("SELECT pg_is_in_recovery() AS standby").first?.bool("standby") == false {
+                    return (node, session)
+                }
+                await session.close()
+            } catch {
+                failures.append("\(node.name): \(error.message)")
+            }
+        }
+        throw CommandError(
+            .failed,
+            "no primary lets the superuser in"
+                + (failures.isEmpty ? ": all servers are standbys" : " (\(failures.joined(separator: "; ")))"),
+            hint: "Check the file given with --superuser-file, and pg_hba.conf for this machine.")
+    }
+
+    private func install(_ session: PostgresConnection, _ node: NodeSpec) async throws(PostgresError) -> [String] {
+        let isInstalled = try await session.query("\(PGHASchema.installedQuery) AS installed").first?.bool("installed")
+        var applied: [Int] = []
+        if isInstalled == true {
+            for row in try await session.query(PGHASchema.appliedQuery) { applied.append(try row.int("number")) }
+        }
+        var lines: [String] = []
+        for script in PGHASchema.missing(applied: applied) {
+            try await session.script(script.transaction, timeout: .seconds(60))
+            lines.append("\(node.name): applied \(script.name)")
+        }
+        try await session.script("GRANT pg_checkpoint TO pgha_replica")
+        for role in ["pgha_control", "pgha_replica"] {
+            guard let password = self.passwords?.password(user: role) else { continue }
+            try await self.setPassword(password, of: role, session)
+            lines.append("\(node.name): set the password of \(role)")
+        }
+        try await self.waitUntilReplayed(session)
+        return lines
+    }
+
+    /// The password goes as a parameter and reaches `ALTER ROLE` inside the server: no statement text holds it.
+    private func setPassword(
+        _ password: Secret, of role: String, _ session: PostgresConnection
+    ) async throws(PostgresError) {
+        try await session.query(
+            "SELECT set_config('pgha.role', $1, false), set_config('pgha.secret', $2, false)", [role, password.revealed])
+        try await session.script(
+            """
+            DO $$ BEGIN
+                EXECUTE format('ALTER ROLE %I PASSWORD %L', current_setting('pgha.role'), current_setting('pgha.secret'));
+            END $$
+            """)
+        try await session.query("SELECT set_config('pgha.secret', '', false)")
+    }
+
+    /// The controller asks the standbys next, as a role that they must know by then. Best effort.
+    private func waitUntilReplayed(_ session: PostgresConnection) async throws(PostgresError) {
+        let rows = try await session.query("SELECT pg_current_wal_lsn() AS position")
+        guard let end = try rows.first?.string("position") else { return }
+        let deadline = ContinuousClock.now + .seconds(5)
+        while ContinuousClock.now < deadline {
+            let behind = try await session.query(
+                "SELECT count(*) AS count FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn < $1::pg_lsn",
+                [end])
+            if try behind.first?.int("count") == 0 { return }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+}

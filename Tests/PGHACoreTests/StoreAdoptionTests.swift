@@ -1,0 +1,129 @@
+import PGHACore
+import Testing
+
+@Suite struct StoreAdoptionTests {
+    private static let a = NodeName("a")!, b = NodeName("b")!, c = NodeName("c")!
+
+    private static func spec(copies: Int = 2) -> ClusterSpec {
+        ClusterSpec(
+            name: "demo", nodes: [a, b, c].enumerated().map { NodeSpec(name: $1, host: "h", port: 5432 + $0) },
+            durability: Durability(copies: copies))
+    }
+
+    private static func row(
+        _ term: UInt64, _ version: UInt32 = 0, leader: NodeName = a, copies: Int = 2, timeline: UInt32 = 1,
+        fork: UInt64? = nil, nonce: UInt64? = nil
+    ) -> TermHistoryRow {
+        TermHistoryRow(
+            rule: Rule(
+                number: RuleNumber(term: Term(term), version: version), nonce: nonce ?? term, leader: leader,
+                cohort: [a, b, c], copies: copies),
+            timeline: RecordedTimeline(
+                term: Term(term), timeline: TimelineID(timeline), fork: fork.map { LSN($0) }), reason: "test")
+    }
+
+    private static func evidence(
+        primary: Bool = false, pledge: UInt64 = 5, version: UInt32 = 0, nonce: UInt64? = nil,
+        rows: [TermHistoryRow] = [row(4), row(5, leader: b, timeline: 2, fork: 900)]
+    ) -> StoreEvidence {
+        StoreEvidence(
+            systemIdentifier: 7, inRecovery: !primary,
+            pledge: Pledge(number: RuleNumber(term: Term(pledge), version: version), nonce: nonce ?? pledge), rows: rows,
+            position: WALPosition(
+                history: TimelineHistory(
+                    timeline: TimelineID(2), forks: [.init(parent: TimelineID(1), at: LSN(900))]), end: LSN(1000)))
+    }
+
+    private func rebuild(
+        _ answers: [NodeName: StoreEvidence], spec: ClusterSpec = spec(), stored: ClusterState? = nil
+    ) -> Result<StoreAdoption, RequestRefusal> {
+        StoreAdoption.rebuild(spec: spec, stored: stored, answers: answers, failures: [:])
+    }
+
+    private func refusal(_ answers: [NodeName: StoreEvidence], spec: ClusterSpec = spec()) -> String? {
+        if case .failure(let refusal) = self.rebuild(answers, spec: spec) { return refusal.code }
+        return nil
+    }
+
+    @Test func theRunningLeaderOfTheNewestRuleIsInstalledAgain() throws {
+        let adoption = try self.rebuild([
+            Self.a: Self.evidence(), Self.b: Self.evidence(primary: true, version: 2), Self.c: Self.evidence(),
+        ]).get()
+        #expect(adoption.leader == Self.b)
+        #expect(adoption.state.term == Term(5))
+        #expect(adoption.state.rule == nil)
+        #expect(adoption.state.openRules.map(\.number.term) == [Term(5)])
+        #expect(adoption.state.timelines.map(\.term) == [Term(4), Term(5)])
+        #expect(adoption.state.timelines.map(\.holders) == [[Self.a, Self.b, Self.c], [Self.a, Self.b, Self.c]])
+        #expect(adoption.state.systemIdentifier == 7)
+    }
+
+    @Test func oneOfThreeMayBeAwayWithTwoCopiesAndNoMore() {
+        let leader = Self.evidence(primary: true)
+        #expect(self.refusal([Self.b: leader, Self.c: Self.evidence()]) == nil)
+        #expect(self.refusal([Self.b: leader]) == "too_few_answers")
+        // A cluster that may shrink to one copy could have shrunk to the one that is away.
+        var degrading = Self.spec()
+        degrading.durability.onStandbyLoss = .degrade
+        #expect(self.refusal([Self.b: leader, Self.c: Self.evidence()], spec: degrading) == "too_few_answers")
+    }
+
+    @Test func standbysThatDoNotShowTheRuleDoNotCountAsCopies() {
+        let old = Self.evidence(pledge: 4, rows: [Self.row(4)])
+        #expect(
+            self.refusal([Self.a: old, Self.b: Self.evidence(primary: true), Self.c: old]) == "too_few_answers")
+    }
+
+    @Test func withoutTheLeaderEveryOtherServerMustBeReadAndAllCount() throws {
+        let adoption = try self.rebuild([Self.a: Self.evidence(), Self.c: Self.evidence()]).get()
+        #expect(adoption.leader == nil)
+        #expect(adoption.state.rule?.leader == Self.b)
+        let strict = try #require(adoption.state.openRules.last)
+        #expect(strict.followersToDiscover == 2)
+        #expect(self.refusal([Self.a: Self.evidence()]) == "too_few_answers")
+    }
+
+    @Test func aNewerClaimThanAnyRuleAsksForEveryone() throws {
+        let claimed = Self.evidence(pledge: 6)
+        #expect(self.refusal([Self.b: Self.evidence(primary: true), Self.c: claimed]) == "too_few_answers")
+        let adoption = try self.rebuild([
+            Self.a: Self.evidence(), Self.b: Self.evidence(primary: true), Self.c: claimed,
+        ]).get()
+        #expect(adoption.leader == nil)
+        #expect(adoption.state.term == Term(6))
+    }
+
+    @Test func strangersAndContradictionsAreRefused() {
+        #expect(self.refusal([:]) == "nothing_to_adopt")
+        #expect(self.refusal([Self.a: Self.evidence(rows: [])]) == "nothing_to_adopt")
+        var foreign = Self.evidence()
+        foreign.systemIdentifier = 8
+        #expect(self.refusal([Self.a: foreign, Self.b: Self.evidence(primary: true)]) == "foreign_cluster")
+        let other = Self.evidence(rows: [Self.row(5, leader: Self.c, nonce: 99)])
+        #expect(self.refusal([Self.a: other, Self.b: Self.evidence(primary: true)]) == "two_histories")
+        var two = Self.spec()
+        two.nodes.removeLast()
+        #expect(
+            self.refusal([Self.a: Self.evidence(), Self.b: Self.evidence(primary: true)], spec: two)
+                == "unknown_member")
+    }
+
+    @Test func anEmptyCoordinatorGoesOnFromTheServersAboveEveryTermSeen() throws {
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        let effects = try coordinator.adoptStore(
+            spec: Self.spec(),
+            answers: [Self.a: Self.evidence(), Self.b: Self.evidence(primary: true), Self.c: Self.evidence()],
+            failures: [:], at: .origin
+        ).get()
+        let persisted = try #require(effects.persist?.state)
+        #expect(persisted.term == Term(6))
+        #expect(persisted.procedure?.phase == "sealing")
+        guard case .failover(let machine) = coordinator.activity else {
+            Issue.record("no procedure")
+            return
+        }
+        #expect(machine.kind == .adopt(leader: Self.b))
+        // Nothing may be asked of it a second time once a rule is in force.
+        #expect(coordinator.mayAdoptStore == false)
+    }
+}
