@@ -50,6 +50,15 @@ package final class ScratchCluster: Sendable {
         return access(Self.builtExecutable, X_OK) == 0 ? nil : "\(Self.builtExecutable) is not built"
     }
 
+    /// Whether a node can have a small disk of its own: root, and allowed to mount in a namespace of its own.
+    package static let hasSmallDisks: Bool = {
+        guard geteuid() == 0 else { return false }
+        let words = ["/usr/bin/unshare", "--mount", "--", "/bin/mount", "-t", "tmpfs", "pgha-test", "/tmp"]
+        guard let child = try? ChildProcess(arguments: words, dropsPrivileges: false) else { return false }
+        child.waitForExit()
+        return child.status() == 0
+    }()
+
     /// `PGHA_EXECUTABLE`, or the one beside the running test bundle.
     package static let builtExecutable: String = {
         if let chosen = getenv("PGHA_EXECUTABLE") { return String(cString: chosen) }

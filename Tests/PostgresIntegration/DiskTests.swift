@@ -6,7 +6,7 @@ import Testing
 
 extension RealClusters { @Suite struct DiskTests {
     /// Data and WAL on one volume, and not a byte left on it.
-    @Test(.enabled(if: geteuid() == 0, "a volume of its own needs root"))
+    @Test(.enabled(if: ScratchCluster.hasSmallDisks, "a volume of its own needs root and the right to mount"))
     func aPrimaryWithAFullDiskIsExplainedReplacedAndRecoversWithItsSpace() async throws {
         var options = ScratchCluster.Options()
         options.smallDiskMiB = 220

@@ -33,8 +33,9 @@ extension Coordinator {
         let hasCandidate = rule.followers.contains {
             self.switchoverObstacle($0, rule) == nil && self.shortage(of: $0, at: now) == nil
         }
-        guard let state = self.state, hasCandidate, !state.paused, state.openRules.count == 1 else {
-            self.waitingReason = "\(words), and no standby with more may take over: make space"
+        guard let state = self.state, hasCandidate, !state.paused else {
+            let why = self.state?.paused == true ? "the cluster is paused" : "no standby with more may take over"
+            self.waitingReason = "\(words), and \(why): make space"
             return
         }
         self.diskFullSince = nil
