@@ -82,7 +82,14 @@ extension Agent {
             guard try row.boolIfPresent("lost") == true, try !row.bool("active") else { return }
             _ = try await self.leaderQuery(leader, "SELECT pg_drop_replication_slot($1)", [name])
         }
-        _ = try await self.leaderQuery(leader, "SELECT pg_create_physical_replication_slot($1, true)", [name])
+        do {
+            _ = try await self.leaderQuery(leader, "SELECT pg_create_physical_replication_slot($1, true)", [name])
+        } catch {
+            // The controller, which makes every member's slots too, was quicker.
+            let there = try await self.leaderQuery(
+                leader, "SELECT FROM pg_replication_slots WHERE slot_name = $1", [name])
+            if there.isEmpty { throw error }
+        }
     }
 
     private func hasFreeSlot(_ source: AgentUpstream) async throws -> Bool {

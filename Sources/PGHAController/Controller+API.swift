@@ -58,7 +58,7 @@ extension Controller {
         }
         return FailoverPlan(
             leader: preview.leader.text, term: state.term.next.number, winner: preview.winner?.text,
-            obstacle: preview.blocked, bytesAtRisk: preview.blocked == nil && (state.rule?.copies ?? 1) > 1 ? 0 : nil,
+            obstacle: preview.blocked, bytesAtRisk: preview.blocked == nil && (state.rule?.copies ?? 1) > 1 ? 0 : preview.bytesBehind,
             expectedMilliseconds: preview.winner == nil ? nil : await self.expectedMilliseconds(),
             candidates: candidates)
     }

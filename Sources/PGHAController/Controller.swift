@@ -197,7 +197,16 @@ package actor Controller {
             do {
                 let stored = try await self.store.load()
                 self.revision = stored?.revision
-                self.deliver(stored?.state == persist.state ? .stored : .loaded(stored?.state))
+                if stored?.state == persist.state {
+                    self.deliver(.stored)
+                    return
+                }
+                // The write may still arrive. A step of the revision makes it come too late.
+                if let stored {
+                    self.revision = try await self.store.compareAndSet(
+                        stored.state, expecting: stored.revision, history: [])
+                }
+                self.deliver(.loaded(stored?.state))
                 return
             } catch {
                 self.logger.warning("store cannot be read", metadata: ["error": "\(error)"])

@@ -208,7 +208,8 @@ package final class ScratchCluster: Sendable {
     /// - Returns: its exit status as by waitpid(2), and what it wrote.
     package func runSecondController() async throws -> (status: Int32?, output: String) {
         let port = try freePort()
-        let arguments = self.controllerArguments.replacing("127.0.0.1:\(self.controllerPort)", with: "127.0.0.1:\(port)")
+        let arguments = self.controllerArguments.replacing(
+            "127.0.0.1:\(self.controllerPort)", with: "127.0.0.1:\(port)")
         try self.launch("second", arguments, log: "second.log")
         try await self.waitForExit("second", timeout: .seconds(15))
         let child = self.children.withLock { $0.removeValue(forKey: "second") }
@@ -237,7 +238,8 @@ package final class ScratchCluster: Sendable {
         while self.children.withLock({ $0[key]?.isRunning }) == true {
             guard ContinuousClock.now < deadline else {
                 self.kill(key)
-                throw ScratchFailure("the \(key) did not end within \(timeout)\n\(self.log("controller.log").suffix(3000))")
+                let log = self.log("controller.log").suffix(3000)
+                throw ScratchFailure("the \(key) did not end within \(timeout)\n\(log)")
             }
             try await Task.sleep(for: .milliseconds(10))
         }

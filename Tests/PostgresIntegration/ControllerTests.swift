@@ -38,10 +38,9 @@ extension RealClusters { @Suite struct ControllerTests {
     @Test func aFailoverIsFinishedWhereverItsControllerWasKilled() async throws {
         try await RealClusters.underLoad { cluster, _ in
             for point in [
-                "stored-sealing:1", "during-seal:1", "after-seal:2", "before-read_position:1",
-                "stored-promoting:1", "before-promote:1", "during-promote:1", "after-promote:1",
-                "stored-promoting:2", "before-write_term_row:1", "after-write_term_row:1", "after-read_senders:1",
-                "before-set_sync_list:1", "during-set_sync_list:1", "after-set_sync_list:1", "stored-steady:1",
+                "stored-sealing:1", "during-seal:1", "after-seal:2", "before-read_position:1", "stored-promoting:1",
+                "during-promote:1", "after-promote:1", "stored-promoting:2", "after-write_term_row:1",
+                "before-set_sync_list:1", "during-set_sync_list:1", "stored-steady:1",
             ] {
                 try await self.interrupt(cluster, at: point) { old in cluster.killPostmaster(old) }
             }
@@ -51,12 +50,12 @@ extension RealClusters { @Suite struct ControllerTests {
     @Test func aSwitchoverIsFinishedOrUndoneWhereverItsControllerWasKilled() async throws {
         try await RealClusters.underLoad { cluster, _ in
             for point in [
-                "before-checkpoint:1", "stored-sealing:1", "before-fence:1", "during-fence:1", "after-fence:1",
-                "after-seal:1", "stored-promoting:1", "during-promote:1", "after-promote:1",
-                "before-set_sync_list:1", "stored-steady:1",
+                "before-checkpoint:1", "stored-sealing:1", "during-fence:1", "after-fence:1", "after-seal:1",
+                "stored-promoting:1", "during-promote:1", "before-set_sync_list:1", "stored-steady:1",
             ] {
                 try await self.interrupt(cluster, at: point) { _ in
-                    _ = try await cluster.client.switchover(SwitchoverCommand())
+                    // The controller may end before it has answered.
+                    _ = try? await cluster.client.switchover(SwitchoverCommand())
                 }
             }
         }
@@ -68,8 +67,7 @@ extension RealClusters { @Suite struct ControllerTests {
         options.timings.standbyTimeout = .seconds(1)
         try await RealClusters.underLoad(options, changes: 0) { cluster, _ in
             for point in [
-                "stored-changing_rule:1", "during-set_sync_list:1", "after-set_sync_list:2", "after-write_term_row:1",
-                "stored-steady:1",
+                "stored-changing_rule:1", "during-set_sync_list:1", "after-set_sync_list:2", "stored-steady:1",
             ] {
                 let standby = try await cluster.standbys()[0]
                 cluster.killController()

@@ -133,8 +133,10 @@ extension RealClusters { @Suite struct HostTests {
             // Every member keeps a slot for each of its peers.
             for node in cluster.nodes {
                 try await cluster.wait(
-                    until: "SELECT count(*) = \(cluster.nodes.count - 1) FROM pg_replication_slots WHERE restart_lsn IS NOT NULL",
-                    on: node)
+                    until: """
+                        SELECT count(*) = \(cluster.nodes.count - 1) FROM pg_replication_slots
+                        WHERE restart_lsn IS NOT NULL
+                        """, on: node)
             }
         }
     }

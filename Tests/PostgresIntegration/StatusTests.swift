@@ -73,6 +73,7 @@ extension RealClusters { @Suite struct StatusTests {
             #expect(status.leader == leader.name.text)
             try await cluster.wait(for: "the reason to be said") { $0.waitingFor?.contains("paused") == true }
             for pid in serversOnly { kill(pid, SIGCONT) }
+            try await cluster.wait(for: "a healthy leader") { $0.verdict == "healthy" }
             _ = try await cluster.client.resume()
             try await cluster.waitUntilComplete()
             #expect(try await cluster.status().term == 1)
@@ -91,8 +92,10 @@ extension RealClusters { @Suite struct StatusTests {
             try await RealClusters.always(cluster, for: .seconds(6)) { status in
                 if status.term != 1 || status.phase != "steady" { return "term \(status.term), \(status.phase)" }
                 if status.verdict.hasPrefix("replace") { return status.verdict }
-                let claimsToKnow = status.nodes.contains { Self.healthy.contains($0.state) && $0.problems.contains { $0.contains("28P01") } }
-                return claimsToKnow ? "\(status.nodes)" : nil
+                let claimsToKnow = status.nodes.first { node in
+                    Self.healthy.contains(node.state) && node.problems.contains { $0.contains("28P01") }
+                }
+                return claimsToKnow.map { "\($0)" }
             }
             try await cluster.query("ALTER ROLE pgha_control PASSWORD 'control'", on: leader)
             try await cluster.waitUntilComplete()

@@ -219,7 +219,9 @@ extension Coordinator {
             let leads = rule?.leader == node.spec.name
             switch (leads, seen.inRecovery) {
             case (true, false): node.state = "leading"
-            case (true, true): node.state = "demoted"
+            case (true, true):
+                // Seen before its promotion: the next probe will show it.
+                node.state = view.observedFrom ?? .origin < self.settledAt ? "taking over" : "demoted"
             case (false, true): node.state = self.streamingState(view, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
@@ -243,6 +245,9 @@ extension Coordinator {
             self.describeSilence(&node, view.failure, otherwise: "unreachable")
         }
         if let activity = facts?.activity { node.state = activity }
+        if let free = self.shortage(of: node.spec.name, at: now) {
+            node.problems.append("its disk is full: \(free) bytes left for data and WAL")
+        }
         if let problem = facts?.problem { node.problems.append(problem) }
         if let failure = view.lastFailure { node.problems.append("last attempt: \(failure)") }
         if node.spec.agent != nil, facts == nil { node.problems.append("its agent does not answer") }

@@ -19,7 +19,11 @@ extension Coordinator {
 
     private mutating func judgeLeader(at now: Moment, _ effects: inout Effects) {
         self.waitingReason = nil
-        guard let state = self.state, let rule = state.rule, case .replace(let cause) = self.verdict else { return }
+        guard let state = self.state, let rule = state.rule else { return }
+        guard case .replace(let cause) = self.verdict else {
+            if case .idle = self.activity { self.judgeDisk(rule, at: now, &effects) }
+            return
+        }
         if state.paused {
             self.waitingReason = "the leader should be replaced (\(cause.words)), but the cluster is paused"
             return

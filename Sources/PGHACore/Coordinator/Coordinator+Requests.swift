@@ -162,6 +162,10 @@ extension Coordinator {
         guard node != rule.leader else {
             throw RequestRefusal("invalid", "\(node) is the leader", hint: "Switch over first.")
         }
+        guard self.nodes[node]?.attachedSince == nil else {
+            throw RequestRefusal(
+                "invalid", "\(node) streams from \(rule.leader) already", hint: "There is nothing to rebuild.")
+        }
         self.nodes[node]?.requestedRejoin = discard ? .discard : .rebuild
     }
 

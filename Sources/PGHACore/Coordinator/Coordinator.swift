@@ -52,6 +52,8 @@ package struct Coordinator: Sendable {
     /// The leader that `health` is about.
     package var watched: NodeName?
     var lastFailoverEnded: Moment?
+    /// The leader's disk has been full since then.
+    var diskFullSince: Moment?
     /// When the switchover that is being prepared was asked for.
     var preparingSince = Moment.origin
     /// The next rule change waits until then after one that failed.
@@ -262,6 +264,7 @@ package struct Coordinator: Sendable {
 
     mutating func watch(_ leader: NodeName?, at now: Moment) {
         self.watched = leader
+        self.diskFullSince = nil
         self.health = LeaderHealth(timings: self.state?.spec.timings ?? Timings(), at: now)
         self.verdict = .suspect("not asked yet")
     }

@@ -142,16 +142,9 @@ extension Failover {
         if self.isForced { return self.chooseForced(ranks, at: now) }
         for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
             guard let chosen else { continue }
-            if self.hasTime, self.isUnheard(besides: [chosen], at: now) {
+            if self.waitsForOthers(than: chosen), self.isUnheard(besides: [chosen], at: now) {
                 self.blockedReason = "waiting for the other servers to answer"
                 effects.wake(at: self.started + Self.answerTime)
-                return nil
-            }
-            if case .automatic = self.kind, self.members[chosen]?.way == .start,
-                self.isUnheard(besides: [chosen], within: Self.headStart, at: now)
-            {
-                self.blockedReason = "waiting for the standbys to answer"
-                effects.wake(at: self.started + Self.headStart)
                 return nil
             }
             let cohort = self.cohort(of: chosen)
@@ -285,19 +278,23 @@ extension Failover {
     }
 
     /// Whether a server was asked and has neither answered nor failed, and its time is not over.
-    private func isUnheard(
-        besides known: [NodeName], within time: Duration = Failover.answerTime, at now: Moment
-    ) -> Bool {
-        guard now - self.started < time else { return false }
+    private func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
+        guard now - self.started < Self.answerTime else { return false }
         return self.state.spec.nodes.contains {
             !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
         }
     }
 
-    /// A new cluster is better complete than quick.
-    private var hasTime: Bool {
-        if case .adopt = self.kind { return true }
-        return false
+    /// Whether it is better to hear the others first: a new cluster is better complete than quick, a leader that is
+    /// down recovers more slowly than a standby is promoted, and who was asked for should have the chance to answer.
+    private func waitsForOthers(than chosen: NodeName) -> Bool {
+        let isDown = self.members[chosen]?.way == .start
+        switch self.kind {
+        case .adopt: return true
+        case .automatic: return isDown
+        case .requested(let target, _): return isDown || (target != nil && target != chosen)
+        case .planned(let candidate): return isDown || candidate != chosen
+        }
     }
 
     private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {

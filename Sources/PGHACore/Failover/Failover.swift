@@ -71,8 +71,6 @@ package struct Failover: Sendable {
     static let handOverLimit = Duration.seconds(10)
     /// How long a server that was asked may leave us waiting before a decision is made without it.
     static let answerTime = Duration.seconds(5)
-    /// How long standbys may take to be sealed before a leader that is down is started again instead.
-    static let headStart = Duration.seconds(1)
     /// How long a server that failed to be promoted is passed over.
     static let exclusion = Duration.seconds(5)
     /// A follower that was told and does not attach is told again after this.
