@@ -66,17 +66,20 @@ let package = Package(
             name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict),
 
+        // What the HTTP interfaces of controller and agent share.
+        .target(name: "PGHAHTTP", dependencies: [hummingbird, nioCore], swiftSettings: strict),
+
         // The services. They never import each other.
         .target(
             name: "PGHAAgent",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "CPGHASystem",
-                hummingbird, lifecycle, log, nioCore,
+                "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "PGHAHTTP",
+                "CPGHASystem", hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAController",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient", "PGHAHTTP",
                 hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
@@ -118,7 +121,7 @@ let package = Package(
         .testTarget(
             name: "PGHAObservabilityTests", dependencies: ["PGHAObservability", log], swiftSettings: strict),
         .testTarget(
-            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHATesting", log],
+            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHAHTTP", "PGHATesting", log],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",

@@ -3,6 +3,7 @@ package import Hummingbird
 import NIOCore
 package import PGHAClient
 import PGHACore
+import PGHAHTTP
 import PGHAObservability
 
 /// The controller's HTTP interface (DESIGN section 9). Reading needs no token except where it shows settings; all
@@ -75,7 +76,7 @@ package struct ControllerRoutes: Sendable {
             while !Task.isCancelled {
                 let topology = await controller.topology()
                 if topology != last || ContinuousClock.now - lastAt >= .seconds(1) {
-                    var line = try JSONEncoder.sorted.encode(topology)
+                    var line = try JSONBody.encode(topology)
                     line.append(0x0A)
                     try await writer.write(ByteBuffer(bytes: line))
                     last = topology
@@ -173,23 +174,11 @@ enum NodeHealth {
         case "primary", "read-write", "master", "leader": return leads
         case "replica":
             guard streams, !node.spec.noread else { return false }
-            guard let limit = lag.flatMap(bytes) else { return lag == nil }
+            guard let limit = lag.flatMap(ByteLimit.parse) else { return lag == nil }
             return node.lagBytes.map { $0 <= limit } ?? false
         case "read-only": return leads || (streams && !node.spec.noread)
         case "health", "liveness": return node.role == .primary || node.role == .standby
         case "readiness": return leads || streams
-        default: return nil
-        }
-    }
-
-    private static func bytes(_ text: String) -> UInt64? {
-        let digits = text.prefix { $0.isNumber }
-        guard let number = UInt64(digits) else { return nil }
-        switch text.dropFirst(digits.count).lowercased() {
-        case "", "b": return number
-        case "kb", "k", "kib": return number << 10
-        case "mb", "m", "mib": return number << 20
-        case "gb", "g", "gib": return number << 30
         default: return nil
         }
     }

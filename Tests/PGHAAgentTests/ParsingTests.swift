@@ -1,5 +1,6 @@
 import PGHAClient
 import PGHACore
+import PGHAHTTP
 import Testing
 
 @testable import PGHAAgent
@@ -95,19 +96,19 @@ import Testing
     }
 
     @Test func tokensCompareWhole() {
-        #expect(TokenMiddleware<AgentRoutes.Context>.bears("Bearer abc", "abc"))
-        #expect(!TokenMiddleware<AgentRoutes.Context>.bears("Bearer abcd", "abc"))
-        #expect(!TokenMiddleware<AgentRoutes.Context>.bears("Bearer ab", "abc"))
-        #expect(!TokenMiddleware<AgentRoutes.Context>.bears(nil, "abc"))
-        #expect(!TokenMiddleware<AgentRoutes.Context>.bears("bearer abc", "abc"))
+        #expect(BearerCheck.bears("Bearer abc", token: "abc"))
+        #expect(!BearerCheck.bears("Bearer abcd", token: "abc"))
+        #expect(!BearerCheck.bears("Bearer ab", token: "abc"))
+        #expect(!BearerCheck.bears(nil, token: "abc"))
+        #expect(!BearerCheck.bears("bearer abc", token: "abc"))
     }
 
     @Test func lagLimitsAreReadInPostgreSQLsUnits() {
-        #expect(HealthRoutes.bytes("16MB") == 16 << 20)
-        #expect(HealthRoutes.bytes("64kB") == 64 << 10)
-        #expect(HealthRoutes.bytes("1024") == 1024)
-        #expect(HealthRoutes.bytes("12 parsecs") == nil)
-        #expect(HealthRoutes.bytes("99999999999TB") == nil)
+        #expect(ByteLimit.parse("16MB") == 16 << 20)
+        #expect(ByteLimit.parse("64kB") == 64 << 10)
+        #expect(ByteLimit.parse("1024") == 1024)
+        #expect(ByteLimit.parse("12 parsecs") == nil)
+        #expect(ByteLimit.parse("99999999999TB") == nil)
     }
 
     @Test func anUpstreamIsKnownHoweverItIsWritten() throws {

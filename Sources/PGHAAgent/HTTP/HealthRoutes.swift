@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import PGHACore
+import PGHAHTTP
 
 /// Patroni's health paths with its status codes, so that load balancers and probes made for it keep working.
 ///
@@ -11,7 +12,7 @@ enum HealthRoutes {
             router.get(path) { _, _ in answer(try? await agent.health()) { !$0.inRecovery && !$0.isFenced } }
         }
         router.get("/replica") { request, _ in
-            let limit = request.uri.queryParameters["lag"].map { bytes(String($0)) }
+            let limit = request.uri.queryParameters["lag"].map { ByteLimit.parse(String($0)) }
             if case .some(nil) = limit { return Response(status: .badRequest) }
             let status = try? await agent.health()
             return answer(status) { status in
@@ -37,18 +38,6 @@ enum HealthRoutes {
         Response(
             status: status, headers: [.contentType: "application/json"],
             body: .init(byteBuffer: .init(string: "{\"role\": \"\(role)\"}\n")))
-    }
-
-    /// `16MB`, `64kB`, `1048576`: PostgreSQL's memory units; nil for anything else.
-    static func bytes(_ text: String) -> UInt64? {
-        let digits = text.prefix { $0.isNumber }
-        guard let number = UInt64(digits) else { return nil }
-        let factors: [String: UInt64] = [
-            "": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40,
-        ]
-        guard let factor = factors[text.dropFirst(digits.count).lowercased()] else { return nil }
-        let (result, overflow) = number.multipliedReportingOverflow(by: factor)
-        return overflow ? nil : result
     }
 }
 

@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import PGHAClient
+import PGHAHTTP
 
 /// Lets only those pass who bear the cluster's token: everything under `/v1`, and every POST.
 struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
@@ -12,7 +13,7 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
         let path = input.uri.path
         let isOpen =
             !path.hasPrefix("/v1") && (input.method == .get || input.method == .head || input.method == .options)
-        guard isOpen || Self.bears(input.headers[.authorization], self.token.value) else {
+        guard isOpen || BearerCheck.bears(input.headers[.authorization], token: self.token.value) else {
             return try JSONAnswer.failure(
                 AgentFailure(
                     code: "unauthorized", message: "The request does not bear the cluster's token",
@@ -20,14 +21,5 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
                 status: .unauthorized)
         }
         return try await next(input, context)
-    }
-
-    /// In time that depends on the lengths alone.
-    static func bears(_ header: String?, _ token: String) -> Bool {
-        let wanted = Array("Bearer \(token)".utf8)
-        let given = Array((header ?? "").utf8)
-        var difference = UInt8(given.count == wanted.count ? 0 : 1)
-        for index in wanted.indices { difference |= wanted[index] ^ (index < given.count ? given[index] : 0xFF) }
-        return difference == 0
     }
 }
