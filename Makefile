@@ -16,8 +16,8 @@ build: packages ## Build everything for debugging, tests included
 	@swift build --build-tests $(swift_flags)
 
 .PHONY: test
-test: build ## Run all tests
-	@swift test --skip-build $(swift_flags) $(ARGS)
+test: build ## Run all tests, one after the other: whole clusters and deadlines do not share two cores well
+	@swift test --skip-build --no-parallel $(swift_flags) $(ARGS)
 
 .PHONY: test-versions
 test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 too
