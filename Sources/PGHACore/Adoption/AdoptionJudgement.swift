@@ -114,7 +114,7 @@ enum AdoptionJudgement {
             return [
                 Problem(
                     "agent_without_server", node.name, "its agent does not have this server's data directory",
-                    hint: "Start the agent with --data DIRECTORY of the running server, or take 'agent' out.")
+                    hint: "Take 'agent' out of the spec: running servers are taken over without agents so far.")
             ]
         }
     }
