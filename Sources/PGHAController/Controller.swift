@@ -10,7 +10,7 @@ package actor Controller {
     /// Least time between two probes that suspicion asks for.
     static let urgentProbe = Duration.milliseconds(15)
     /// Kill to first acknowledged commit on the new primary, three servers on two quiet cores: the median of the bench.
-    static let measuredFailover: Int64 = 150
+    static let measuredFailover: Int64 = 166
     /// How long suspicion hurries before the ordinary interval is enough.
     static let urgentFor = Duration.seconds(2)
     /// Wait before a store that could not be reached is asked again.
