@@ -1,3 +1,4 @@
+import CPGHASystem
 import Glibc
 import Logging
 import PGHAClient
@@ -10,6 +11,7 @@ extension Agent {
     func clone(_ request: RejoinRequest, reason: RejoinPlan.CloneReason) async throws {
         let source = request.source ?? request.leader
         self.report("clone from \(source.name)")
+        try self.requirePlaceForCopy()
         try await self.ensureSlot(request.leader)
         try await self.prepareNewData()
         try await self.makeRoom(request, source: source)
@@ -28,6 +30,22 @@ extension Agent {
         if reason == .unreadable { try await self.keepUnreadable() }
     }
 
+    /// A copy is made beside the data and takes its place by a rename: not where the data directory is a volume by
+    /// itself, or its parent somebody else's.
+    private func requirePlaceForCopy() throws {
+        let directory = self.directory
+        guard self.adopted != nil, directory.hasData else { return }
+        let data = try DurableFile.status(directory.data)
+        let volume = try DurableFile.status(directory.volume)
+        guard access(directory.volume, W_OK) == 0, data?.device == volume?.device else {
+            throw AgentFailure(
+                code: "no_place_for_copy",
+                message: "A copy cannot be made beside \(directory.data): \(directory.volume) is another volume, or not"
+                    + " writable",
+                hint: "Let the agent's user write there, or move the data into a directory below the volume.")
+        }
+    }
+
     /// A copy needs about as much as the source's databases, and 64 MiB for WAL and the rest.
     private func makeRoom(_ request: RejoinRequest, source: AgentUpstream) async throws {
         let sizes = try? await self.leaderQuery(
@@ -36,7 +54,7 @@ extension Agent {
         let needed = UInt64(max(0, bytes)) + (64 << 20)
         let directory = self.directory
         let old = await Offload.run { DurableFile.treeSize(directory.oldData) }
-        guard let free = DurableFile.freeBytes(directory.root), free < needed else { return }
+        guard let free = DurableFile.freeBytes(directory.volume), free < needed else { return }
         if old > 0 { try await Offload.run { try DurableFile.removeTree(directory.oldData) } }
         guard free + old < needed else { return }
         guard request.mode == .discard else {
@@ -129,7 +147,9 @@ extension Agent {
         let seconds = Self.clockMicroseconds() / 1_000_000
         try await Offload.run {
             let name = DivergedFiles.directoryName(node: node, timeline: TimelineID(0), seconds: seconds)
-            try DurableFile.move(directory.oldData, to: "\(directory.diverged)/\(name)_data")
+            // Within its volume: that of the state directory may be another.
+            let place = directory.volume == directory.root ? directory.diverged : directory.volume
+            try DurableFile.move(directory.oldData, to: "\(place)/\(name)_data")
         }
     }
 }

@@ -6,10 +6,14 @@ import PGHAPostgres
 /// `synchronous_commit = local`: nothing the agent writes may wait for a standby behind the fence.
 actor LocalServer {
     private let socketDirectory: String
+    private let user: String
     private var port: Int?
     private var connection: PostgresConnection?
 
-    init(socketDirectory: String) { self.socketDirectory = socketDirectory }
+    init(socketDirectory: String, user: String = "postgres") {
+        self.socketDirectory = socketDirectory
+        self.user = user
+    }
 
     /// Tells where the server listens; ends a session with another.
     func use(port: Int) async {
@@ -53,7 +57,7 @@ actor LocalServer {
         }
         guard let port = self.port else { throw PostgresError(.client, message: "the server's port is not known") }
         var parameters = ConnectionParameters(
-            host: self.socketDirectory, port: port, user: "postgres", sslMode: .disable,
+            host: self.socketDirectory, port: port, user: self.user, database: "postgres", sslMode: .disable,
             applicationName: "pgha agent", connectTimeout: .seconds(2))
         parameters.settings = ["synchronous_commit": "local", "log_statement": "none", "statement_timeout": "0"]
         let connection = try await PostgresConnection.open(parameters)

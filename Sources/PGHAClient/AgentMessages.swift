@@ -181,6 +181,18 @@ package struct InitializeRequest: Hashable, Sendable, Codable {
     }
 }
 
+/// `POST /v1/adopt`: prepares a running server that somebody else made.
+package struct AdoptRequest: Hashable, Sendable, Codable {
+    package var server: ServerSetup
+    /// The password of `pgha_control`.
+    package var controlPassword: WireSecret?
+
+    package init(server: ServerSetup, controlPassword: WireSecret?) {
+        self.server = server
+        self.controlPassword = controlPassword
+    }
+}
+
 /// How a server is stopped; PostgreSQL manual, "Shutting Down the Server".
 package enum StopMode: String, Hashable, Sendable, Codable, CaseIterable {
     case smart, fast, immediate

@@ -39,6 +39,7 @@ extension Controller {
     }
 
     package func plan(target: NodeName?) async throws(ControllerRefusal) -> FailoverPlan {
+        if let refusal = self.coordinator.withoutLeader { throw ControllerRefusal(refusal) }
         guard let preview = self.coordinator.previewFailover(to: target, at: self.now),
             let state = self.coordinator.state
         else {

@@ -14,7 +14,7 @@ extension Controller {
         var failure: String?
         /// Values that wait for other servers, in words.
         var waiting: [String] = []
-        /// The server's part of ``Adoption/standbyLimits``, as last read.
+        /// The server's part of ``ManagedSettings/standbyLimits``, as last read.
         var running: [String: Int] = [:]
     }
 
@@ -40,7 +40,7 @@ extension Controller {
         guard let spec = self.coordinator.state?.spec, let rule = self.coordinator.state?.rule,
             self.coordinator.halted == nil
         else { return }
-        if Adoption.standbyLimits.contains(where: { spec.postgres[$0] != nil }), self.isBehind(spec) {
+        if ManagedSettings.standbyLimits.contains(where: { spec.postgres[$0] != nil }), self.isBehind(spec) {
             await self.readRunningLimits()
         }
         // The leader last: what needs no restart is then the same everywhere before anyone relies on it.

@@ -21,6 +21,12 @@ struct AgentCommand: AsyncParsableCommand {
     @Option(help: "The state directory: data, log, socket and the agent's own files. Made when missing.")
     var dir: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The data directory of a PostgreSQL server that runs already: the agent takes it over as it runs.",
+            valueName: "path"))
+    var data: String?
+
     @Option(help: "Where the HTTP interface listens: HOST:PORT.")
     var listen: String?
 
@@ -36,12 +42,12 @@ struct AgentCommand: AsyncParsableCommand {
         let configuration = try AgentConfiguration(
             file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
             flags: self.options.flags([
-                "node": self.node, "dir": self.dir, "listen": self.listen, "token_file": self.tokenFile,
+                "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen, "token_file": self.tokenFile,
                 "pg_bindir": self.pgBindir,
             ]))
         let settings = AgentSettings(
-            node: configuration.node, directory: configuration.directory, listen: configuration.listen.description,
-            tokenFile: configuration.tokenFile, binaryDirectory: configuration.binaryDirectory)
+            node: configuration.node, directory: configuration.directory, data: configuration.data,
+            listen: configuration.listen.description, tokenFile: configuration.tokenFile, binaryDirectory: configuration.binaryDirectory)
         let logger = configuration.log.start(label: "pgha.agent")
         let service: AgentService
         do {

@@ -100,6 +100,9 @@ package enum SettingTable {
                 place: .agent, key: "dir", kind: .path, fallback: .required,
                 reason: "The state directory: data, log, socket and the agent's own files. Made when missing."),
             Setting(
+                place: .agent, key: "data", kind: .path, fallback: .unset("'data' in the state directory"),
+                reason: "The data directory of a server that somebody else made, to be taken over as it runs."),
+            Setting(
                 place: .agent, key: "listen", kind: .listenAddress, fallback: .value("127.0.0.1:8433"),
                 reason: "Where the HTTP interface listens. The controller must reach it."),
             Setting(

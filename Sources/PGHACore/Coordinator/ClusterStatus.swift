@@ -112,7 +112,7 @@ extension Coordinator {
         }
     }
 
-    private var blockedReason: String? {
+    var blockedReason: String? {
         switch self.activity {
         case .failover(let machine): return machine.blockedReason
         case .bootstrap(let machine):

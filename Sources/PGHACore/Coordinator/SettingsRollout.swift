@@ -5,14 +5,14 @@
 /// a floor for the standbys, and whatever the standbys run with a ceiling for the leader. Each reaches the wanted
 /// value once the other side was restarted.
 package enum SettingsRollout {
-    /// `running`: the values of ``Adoption/standbyLimits`` that each server runs with, where known.
+    /// `running`: the values of ``ManagedSettings/standbyLimits`` that each server runs with, where known.
     package static func settings(
         _ wanted: [String: String], for node: NodeName, leader: NodeName?, members: [NodeName],
         running: [NodeName: [String: Int]]
     ) -> [String: String] {
         guard let leader else { return wanted }
         var result = wanted
-        for name in Adoption.standbyLimits {
+        for name in ManagedSettings.standbyLimits {
             guard let value = wanted[name].flatMap({ Int($0) }) else { continue }
             if node != leader {
                 result[name] = "\(max(value, running[leader]?[name] ?? value))"

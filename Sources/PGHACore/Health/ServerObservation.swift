@@ -165,6 +165,8 @@ package struct AgentFacts: Hashable, Sendable, Codable {
     package var activity: String?
     /// Why the last work failed; cleared by the next that succeeds.
     package var problem: String?
+    /// Where the server finds the password of `pgha_replica`, on its host.
+    package var passfile: String?
 
     package init(
         node: NodeName, agentPID: Int32, postmaster: Postmaster, pledge: Pledge? = nil, standbySignal: Bool = false,
