@@ -55,13 +55,13 @@ extension Agent {
         let directory = self.directory
         let old = await Offload.run { DurableFile.treeSize(directory.oldData) }
         guard let free = DurableFile.freeBytes(directory.volume), free < needed else { return }
-        if old > 0 { try await Offload.run { try DurableFile.removeTree(directory.oldData) } }
+        if old > 0 { try await Offload.run { try directory.removeData(directory.oldData) } }
         guard free + old < needed else { return }
         guard request.mode == .discard else {
             throw Refusal.noRoom("A copy beside the old data", needed: needed, free: free + old)
         }
         self.report("discarding the old data")
-        try await Offload.run { try DurableFile.removeTree(directory.data) }
+        try await Offload.run { try directory.removeData(directory.data) }
         await self.refreshFacts()
     }
 
@@ -72,6 +72,7 @@ extension Agent {
         ]
         if try await self.hasFreeSlot(source) { arguments.append("--slot=\(self.node.slotName)") }
         if let rate = request.maxRate { arguments.append("--max-rate=\(rate)") }
+        arguments += try await self.tablespaceMappings(source)
         let board = self.board
         let output = try await Program.run(
             self.programs.path("pg_basebackup"), arguments, passfile: self.directory.passfile,
@@ -81,6 +82,23 @@ extension Agent {
             })
         guard output.status == 0 else {
             throw Refusal.programFailed("pg_basebackup", status: output.status, output.complaint)
+        }
+    }
+
+    /// Each tablespace of the source goes beside the data directory: its own place may be missing here, or be the
+    /// source's own when both are on one host. The directories are new with every copy, since the old data keeps its own.
+    private func tablespaceMappings(_ source: AgentUpstream) async throws -> [String] {
+        let rows = try await self.leaderQuery(
+            source,
+            """
+            SELECT oid::text AS oid, pg_tablespace_location(oid) AS location FROM pg_tablespace
+            WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid
+            """)
+        let copy = "\(self.directory.tablespaces)/\(Self.clockMicroseconds())"
+        func escaped(_ path: String) -> String { path.replacing("=", with: "\\=") }
+        return try rows.map { row in
+            let location = try row.string("location")
+            return "--tablespace-mapping=\(escaped(location))=\(escaped("\(copy)/\(try row.string("oid"))"))"
         }
     }
 
@@ -133,7 +151,8 @@ extension Agent {
         let path = self.directory.oldData
         guard DurableFile.exists(path) else { return }
         do {
-            try await Offload.run { try DurableFile.removeTree(path) }
+            let directory = self.directory
+            try await Offload.run { try directory.removeData(path) }
         } catch {
             self.logger.warning("the old data directory remains", metadata: ["why": "\(error)"])
         }

@@ -93,7 +93,7 @@ extension Agent {
                 throw Refusal.foreignData(directory.newData)
             }
             try DurableFile.write("data.new\n", to: mark)
-            try DurableFile.removeTree(directory.newData)
+            try directory.removeData(directory.newData)
         }
     }
 
@@ -102,7 +102,7 @@ extension Agent {
         let directory = self.directory
         try await Offload.run {
             if DurableFile.exists(directory.data) {
-                try DurableFile.removeTree(directory.oldData)
+                try directory.removeData(directory.oldData)
                 try DurableFile.move(directory.data, to: directory.oldData)
             }
             try DurableFile.move(directory.newData, to: directory.data)

@@ -42,6 +42,7 @@ extension Agent {
             }
             try DurableFile.write(text, to: directory.setupFile)
         }
+        if self.setup?.keepDivergedSeconds != setup.keepDivergedSeconds { self.nextPrune = .now }
         self.setup = setup
         if self.postmaster == nil { await self.local.use(port: setup.port) }
     }

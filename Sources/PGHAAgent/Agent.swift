@@ -30,6 +30,8 @@ actor Agent {
     var setup: ServerSetup?
     /// Of a server that somebody else made.
     let adopted: AdoptedServer?
+    /// When saved WAL is looked at next.
+    var nextPrune = ContinuousClock.now
     private var work: Work?
     private var workCount = 0
 
@@ -70,6 +72,7 @@ actor Agent {
             ?? LocalServer(socketDirectory: directory.socketDirectory)
         var facts = AgentFacts(node: node, agentPID: getpid(), postmaster: .absent, pledge: pledges.pledge)
         facts.passfile = directory.passfile
+        facts.isAdopted = adopted != nil
         self.board = FactsBoard(facts)
     }
 

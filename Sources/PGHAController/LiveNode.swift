@@ -82,7 +82,9 @@ package struct LiveNode: NodeAccess {
 
     package func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome {
         switch command {
-        case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
+        case .seal(let pledge), .promote(let pledge):
+            return await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
+        case .reclaim, .readPosition, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
             return await self.control.execute(command, upstream: nil)
         case .follow(_, let leader, _):
             guard let leader = upstreams[leader] else { return .failed(.other("no address for \(leader)")) }
@@ -102,6 +104,30 @@ package struct LiveNode: NodeAccess {
                 ? self.credentials.replicationPassfile : self.passfile.path.withLock { $0 })
     }
 
+    /// A superuser's query on a standby can hold its replay up, and only the agent can end that: asked when an order that
+    /// usually takes some 30 ms takes long.
+    private func endingSessions(_ pledge: Pledge, _ order: @escaping @Sendable () async -> NodeOutcome) async -> NodeOutcome {
+        guard let agent = self.agent else { return await order() }
+        return await withTaskGroup(of: NodeOutcome?.self) { group in
+            group.addTask { await order() }
+            group.addTask {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: Self.endsSessionsAfter)
+                    guard !Task.isCancelled else { break }
+                    try? await agent.endSessions(EndSessionsRequest(pledge: pledge))
+                }
+                return nil
+            }
+            for await case let outcome? in group {
+                group.cancelAll()
+                return outcome
+            }
+            return .failed(.other("no answer"))
+        }
+    }
+
+    private static let endsSessionsAfter = Duration.milliseconds(200)
+
     private func note(_ facts: AgentFacts) -> AgentFacts {
         if let path = facts.passfile { self.passfile.path.withLock { $0 = path } }
         return facts
@@ -116,6 +142,7 @@ package struct LiveNode: NodeAccess {
         server.access = settings.access.map {
             HBARule(type: $0.type, database: $0.database, user: $0.user, address: $0.address, method: $0.method)
         }
+        server.keepDivergedSeconds = settings.keepDiverged.components.seconds
         server.replicationPassword = self.credentials.replicationPassword.map { WireSecret($0.revealed) }
         return server
     }

@@ -54,10 +54,12 @@ package protocol NodeAccess: Sendable {
 package struct ServerSettings: Hashable, Sendable {
     package var postgres: [String: String]
     package var access: [AccessRule]
+    package var keepDiverged: Duration
 
-    package init(postgres: [String: String], access: [AccessRule]) {
+    package init(postgres: [String: String], access: [AccessRule], keepDiverged: Duration = Timings().keepDiverged) {
         self.postgres = postgres
         self.access = access
+        self.keepDiverged = keepDiverged
     }
 }
 

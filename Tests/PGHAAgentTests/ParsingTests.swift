@@ -90,6 +90,18 @@ import Testing
         #expect(WALSegmentName.historyFileName(TimelineID(26)) == "0000001A.history")
     }
 
+    @Test func savedWALIsKeptForItsTimeAndTheNewestOfANodeForEver() throws {
+        let a = try #require(NodeName("a"))
+        func name(_ node: NodeName, _ seconds: Int64) -> String {
+            DivergedFiles.directoryName(node: node, timeline: TimelineID(2), seconds: seconds)
+        }
+        let b = try #require(NodeName("b_c"))
+        let names = [name(a, 1000), name(a, 2000), name(a, 3000), name(b, 500), "notes", name(a, 400) + "_data"]
+        #expect(DivergedFiles.expired(names, before: 2500) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
+        #expect(DivergedFiles.expired(names, before: .max) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
+        #expect(DivergedFiles.expired(names, before: 0) == [])
+    }
+
     @Test func heartbeatsAreCountedApart() {
         var scan = DivergedScan()
         for line in [

@@ -16,6 +16,8 @@ struct StateDirectory: Hashable, Sendable {
     var oldData: String { self.data + ".old" }
     /// The directory that holds the data directory and its copies.
     var volume: String { DurableFile.parent(self.data) }
+    /// Where copies of tablespaces are: never where the source has them, which may be the same host.
+    var tablespaces: String { self.data + ".tablespaces" }
     /// How the server was run that somebody else made; see ``AdoptedServer``.
     var adoptedFile: String { self.agent + "/adopted.json" }
     var agent: String { self.root + "/agent" }
@@ -55,6 +57,13 @@ struct StateDirectory: Hashable, Sendable {
             try DurableFile.move(result.oldData, to: result.data)
         }
         return result
+    }
+
+    /// Removes a data directory and those of its tablespaces that the agent made. Blocks.
+    func removeData(_ path: String) throws {
+        let links = try DurableFile.list(path + "/pg_tblspc").compactMap { DurableFile.linkTarget("\(path)/pg_tblspc/\($0)") }
+        try DurableFile.removeTree(path)
+        for target in links where target.hasPrefix(self.tablespaces + "/") { try DurableFile.removeTree(target) }
     }
 
     /// Takes the lock that a second agent for the same directory is refused by; held until the process ends.

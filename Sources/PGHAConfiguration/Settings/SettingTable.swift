@@ -9,7 +9,7 @@ package enum SettingTable {
     package static func settings(of place: Setting.Place) -> [Setting] { self.all.filter { $0.place == place } }
 
     /// The setting of this key in `place`.
-    static func setting(_ key: String, of place: Setting.Place) -> Setting? {
+    package static func setting(_ key: String, of place: Setting.Place) -> Setting? {
         self.all.first { $0.place == place && $0.key == key }
     }
 

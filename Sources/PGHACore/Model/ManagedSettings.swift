@@ -21,9 +21,12 @@ package enum ManagedSettings {
 
     /// Settings whose value on a standby must reach the primary's, or replay pauses and promotion is refused.
     /// Source: PostgreSQL manual, "Hot Standby", Administrator's Overview.
-    package static let standbyLimits = [
-        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
-        "max_locks_per_transaction",
+    package static let standbyLimits = standbyLimitDefaults.keys.sorted()
+
+    /// What they are when nobody sets them. Source: PostgreSQL manual, "Server Configuration".
+    package static let standbyLimitDefaults = [
+        "max_connections": "100", "max_worker_processes": "8", "max_wal_senders": "10",
+        "max_prepared_transactions": "0", "max_locks_per_transaction": "64",
     ]
 
     /// All that is read of a server before it is judged.
