@@ -12,7 +12,9 @@ extension Controller {
                 self.nodes[node.name]?.spec = node
                 continue
             }
-            self.nodes[node.name] = NodeRecord(spec: node, access: self.makeNode(node, identifier))
+            let access = self.makeNode(node, identifier)
+            self.nodes[node.name] = NodeRecord(spec: node, access: access)
+            self.start { for await _ in access.losses { await self.probeAll() } }
             if let old { self.start { await old.access.close() } }
             if node.agent != nil { self.start { await self.listen(to: node) } }
         }

@@ -73,6 +73,8 @@ package struct LiveNode: NodeAccess {
         await self.probe.observe(timeout: timeout)
     }
 
+    package var losses: AsyncStream<Void> { self.probe.losses }
+
     package func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome {
         switch command {
         case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .checkpoint:

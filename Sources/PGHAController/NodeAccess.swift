@@ -7,6 +7,10 @@ package protocol NodeAccess: Sendable {
     /// One look at the server; at most `timeout`.
     func probe(timeout: Duration) async -> Result<ServerObservation, ProbeFailure>
 
+    /// A value whenever the probing session was lost without our doing: a reason to look at once. For one reader;
+    /// ends with ``close()``.
+    var losses: AsyncStream<Void> { get }
+
     /// Carries out one order and answers exactly once.
     func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome
 
