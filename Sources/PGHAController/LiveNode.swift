@@ -130,6 +130,7 @@ package struct LiveNode: NodeAccess {
     }
 
     package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool) async throws {
+        try await self.control.warmUp()
         try await self.slots.ensureSlots(positions.keys.sorted())
         if advance { try await self.slots.advanceSlots(to: positions.compactMapValues { $0 }) }
     }

@@ -17,8 +17,8 @@ package protocol NodeAccess: Sendable {
     /// The agent's facts: at once, with each change, and each second. Ends when the agent goes away.
     func facts() -> AsyncStream<AgentFacts>
 
-    /// Makes the reserved physical slot of each peer. With `advance` (on a standby) moves it to what the peer has,
-    /// where that is known.
+    /// Regular care: the session for orders is open, each peer has its reserved physical slot. With `advance` (on a
+    /// standby) moves it to what the peer has, where that is known.
     func keepSlots(_ peers: [NodeName: LSN?], advance: Bool) async throws
 
     /// An operator's restart of the server, through the agent.
