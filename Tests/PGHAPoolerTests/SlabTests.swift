@@ -10,6 +10,8 @@ import Testing
         for expected in 1..<256 as Range<UInt32> { #expect(slab.take() == expected) }
         #expect(slab.take() == nil)
         slab.release(7)
+        #expect(slab.take() == nil)
+        slab.reclaim()
         #expect(slab.take() == 7)
         #expect(slab.count == 256)
     }

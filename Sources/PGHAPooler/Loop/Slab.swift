@@ -12,6 +12,8 @@ struct Slab<Element: ~Copyable>: ~Copyable {
     /// Places never used start here.
     private var fresh: UInt32 = 0
     private var free: [UInt32] = []
+    /// Given back in this turn.
+    private var released: [UInt32] = []
     private(set) var count = 0
 
     init(limit: Int) {
@@ -49,9 +51,17 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return self.fresh
     }
 
-    /// Gives a deinitialized place back.
+    /// Gives a deinitialized place back. It is not taken again before `reclaim`, so that whoever still has its
+    /// address in this turn sees that nobody is there.
     mutating func release(_ index: UInt32) {
         self.count -= 1
-        self.free.append(index)
+        self.released.append(index)
+    }
+
+    /// The turn is over.
+    @inline(__always) mutating func reclaim() {
+        guard !self.released.isEmpty else { return }
+        self.free.append(contentsOf: self.released)
+        self.released.removeAll(keepingCapacity: true)
     }
 }

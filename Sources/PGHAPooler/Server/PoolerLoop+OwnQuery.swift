@@ -1,0 +1,37 @@
+internal import PGHAWire
+
+// Queries of the pooler's own on a server: parameters for the next client, cleaning after the last.
+extension PoolerLoop {
+    /// A message that no client gets to see.
+    mutating func takeUnseen(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+        switch server.pointee.session.received(message.type) {
+        case .broken: return .broken
+        case .forward, .swallow: break
+        }
+        switch message.type {
+        case BackendMessage.errorResponse: server.pointee.flags.insert(.cleaningFailed)
+        case BackendMessage.dataRow:
+            guard message.isComplete else { return message.totalCount <= Self.frontRoom ? .keep : .broken }
+            if let replay = server.pointee.replay?.takeUnretainedValue() { replay.take(message.body) }
+        default: break
+        }
+        return .drop
+    }
+
+    /// The last answer to queries of the pooler's own is in.
+    mutating func ownQueryEnded(_ server: ServerPointer) {
+        if server.pointee.phase == .cleaning { return self.cleaningEnded(server) }
+        guard let client = server.pointee.client, client.pointee.phase == .attaching else { return }
+        self.replayEnded(client, server)
+    }
+
+    private mutating func cleaningEnded(_ server: ServerPointer) {
+        // A server whose state is not known is of no use.
+        guard !server.pointee.flags.contains(.cleaningFailed), server.pointee.session.isReleasable else {
+            let pool = server.pointee.pool
+            self.dropServer(server)
+            return self.openServersIfNeeded(pool)
+        }
+        if server.pointee.cancels == 0 { self.giveBack(server) }
+    }
+}

@@ -1,0 +1,185 @@
+internal import PGHAWire
+
+/// What becomes of a server's message.
+enum ServerTaken {
+    case forward
+    case drop
+    /// Not complete, and it has to be looked at as a whole: wait for the rest.
+    case keep
+    /// The transaction is over: forward, then take the server from its client.
+    case finished
+    case broken
+}
+
+// What a server sends, once it is logged in.
+extension PoolerLoop {
+    /// Reads what the server has sent and passes it on to its client, until there is no more.
+    mutating func relay(_ server: ServerPointer) {
+        for turn in 1... {
+            // Back-pressure: nothing is read while the client has not taken the last.
+            if let client = server.pointee.client, client.pointee.output != nil {
+                server.pointee.flags.insert(.unread)
+                return
+            }
+            let front = Int(server.pointee.held.count)
+            let base = self.input + Self.frontRoom
+            let count = server.pointee.transport.receive(base, Self.bufferSize)
+            guard count > 0 else {
+                server.pointee.flags.remove(.unread)
+                if count != Transport.wouldBlock { self.serverBroke(server) }
+                return
+            }
+            var run = UnsafeRawBufferPointer(start: base, count: count)
+            if front > 0, let held = server.pointee.held.base {
+                (base - front).copyMemory(from: held, byteCount: front)
+                run = UnsafeRawBufferPointer(start: base - front, count: front + count)
+                server.pointee.held.release()
+            }
+            self.take(server, run)
+            if server.pointee.phase == .free { return }
+            if count < Self.bufferSize, !server.pointee.flags.contains(.hungUp) {
+                server.pointee.flags.remove(.unread)
+                return
+            }
+            // Others get their turn too.
+            if turn >= Self.readsPerTurn, server.pointee.phase == .busy, let client = server.pointee.client {
+                server.pointee.flags.insert(.unread)
+                return self.schedule(client)
+            }
+        }
+    }
+
+    private mutating func take(_ server: ServerPointer, _ bytes: UnsafeRawBufferPointer) {
+        var start = 0
+        if server.pointee.rest > 0 {
+            start = min(Int(server.pointee.rest), bytes.count)
+            server.pointee.rest -= UInt32(start)
+            if !server.pointee.flags.contains(.dropsRest), let base = bytes.baseAddress {
+                self.out.append(base, start)
+            }
+        }
+        var walk = MessageWalk(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        walking: while true {
+            let rest = walk.rest
+            switch walk.next() {
+            case .message(let message):
+                switch self.takeMessage(server, message) {
+                case .forward:
+                    self.out.append(message.start, message.presentCount)
+                    server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                case .drop:
+                    server.pointee.flags.insert(.dropsRest)
+                    server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                case .keep:
+                    server.pointee.held.keep(rest)
+                    break walking
+                case .finished:
+                    self.out.append(message.start, message.presentCount)
+                    guard self.flushToClient(of: server) else { return }
+                    if let client = server.pointee.client { self.finishTurn(client, server) }
+                    if server.pointee.phase == .free { return }
+                case .broken:
+                    self.out.removeAll()
+                    return self.serverBroke(server)
+                }
+            case .done: break walking
+            case .partialHeader:
+                server.pointee.held.keep(rest)
+                break walking
+            case .malformed:
+                self.out.removeAll()
+                return self.serverBroke(server)
+            }
+        }
+        self.addMadeUp(server)
+        _ = self.flushToClient(of: server)
+    }
+
+    /// Sends what `out` holds to the server's client; false when the client was closed on the way, and the server
+    /// then is not the caller's any more.
+    @inline(__always) private mutating func flushToClient(of server: ServerPointer) -> Bool {
+        guard !self.out.isEmpty else { return true }
+        guard let client = server.pointee.client else {
+            self.out.removeAll()
+            return true
+        }
+        server.pointee.pool.pointee.statistics.sent &+= UInt64(self.out.count)
+        return self.flush(to: client)
+    }
+
+    /// Answers to what was never sent, as soon as it is their turn.
+    @inline(__always) private mutating func addMadeUp(_ server: ServerPointer) {
+        while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
+    }
+
+    @inline(__always) private mutating func takeMessage(_ server: ServerPointer, _ message: MessageView) -> ServerTaken
+    {
+        server.pointee.flags.remove(.dropsRest)
+        switch message.type {
+        case BackendMessage.dataRow, BackendMessage.copyData:
+            // No request ends with them, so the queue need not be asked, unless the answer is not the client's.
+            return Self.isSeen(server) ? .forward : self.takeUnseen(server, message)
+        case BackendMessage.readyForQuery: return self.takeReady(server, message)
+        case BackendMessage.parameterStatus:
+            guard message.isComplete else { return self.keepOrForward(message) }
+            return self.takeParameterStatus(server, message)
+        case BackendMessage.notificationResponse: return server.pointee.client == nil ? .drop : .forward
+        case BackendMessage.noticeResponse:
+            return server.pointee.client?.pointee.phase == .active ? .forward : .drop
+        case BackendMessage.errorResponse: return self.takeError(server, message)
+        default:
+            guard Self.isSeen(server) else { return self.takeUnseen(server, message) }
+            self.addMadeUp(server)
+            switch server.pointee.session.received(message.type) {
+            case .forward: return .forward
+            case .swallow: return .drop
+            case .broken: return .broken
+            }
+        }
+    }
+
+    /// Whether a client gets what the server says now.
+    @inline(__always) private static func isSeen(_ server: ServerPointer) -> Bool {
+        server.pointee.client?.pointee.phase == .active
+    }
+
+    /// A message that is looked at as a whole is waited for, unless it would not fit.
+    private func keepOrForward(_ message: MessageView) -> ServerTaken {
+        message.totalCount <= Self.frontRoom ? .keep : .forward
+    }
+
+    private mutating func takeReady(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+        guard message.isComplete else { return .keep }
+        guard let status = message.body.first else { return .broken }
+        self.addMadeUp(server)
+        switch server.pointee.session.receivedReady(status) {
+        case .broken: return .broken
+        case .swallow:
+            if server.pointee.session.requests.isEmpty { self.ownQueryEnded(server) }
+            return .drop
+        case .forward: return server.pointee.session.isReleasable ? .finished : .forward
+        }
+    }
+
+    /// ReadyForQuery was sent on, nothing is owed, no transaction is open.
+    @inline(__always) private mutating func finishTurn(_ client: ClientPointer, _ server: ServerPointer) {
+        // A client that is in the middle of its next message keeps the server: the front of it was sent.
+        guard client.pointee.rest == 0, server.pointee.output == nil else { return }
+        if client.pointee.flags.contains(.pinned) { return }
+        self.detach(client, server)
+        if client.pointee.flags.contains(.unread) { self.schedule(client) }
+    }
+
+    private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+        guard message.isComplete else {
+            if message.totalCount <= Self.frontRoom { return .keep }
+            return server.pointee.session.received(message.type) == .forward ? .forward : .drop
+        }
+        if ErrorView(message.body)?.isFatal == true { server.pointee.flags.insert(.saidGoodbye) }
+        guard let client = server.pointee.client, client.pointee.phase == .active else {
+            return self.takeUnseen(server, message)
+        }
+        self.addMadeUp(server)
+        return server.pointee.session.received(message.type) == .forward ? .forward : .drop
+    }
+}
