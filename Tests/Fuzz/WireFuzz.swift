@@ -116,7 +116,9 @@ enum WireFuzz {
     private static let verifier = SCRAMVerifier(password: secret, salt: [1], iterations: 1)
 
     static func scram(_ input: UnsafeRawBufferPointer) {
-        if let verifier = SCRAMVerifier(input) { precondition(SCRAMVerifier(verifier.text.withBytes { Array($0) }) != nil) }
+        if let verifier = SCRAMVerifier(input) {
+            precondition(verifier.text.withBytes { SCRAMVerifier($0) } != nil)
+        }
         _ = SASLprep.prepared(Secret(input))
         let half = input.count / 2
         let parts = [input[..<half], input[half...]].map { UnsafeRawBufferPointer(rebasing: $0) }

@@ -56,6 +56,26 @@ import Testing
         #expect(RoleCredential(password: md5).verifier(user: "a", mockSecret: secret).isMock)
     }
 
+    @Test func theExchangeFollowsTheRuleAndWhatIsStored() throws {
+        let secret = Secret([UInt8](repeating: 1, count: 32))
+        let stored = try #require(StoredPassword(Self.stored))
+        let md5 = RoleCredential(password: stored)
+        let verifier = SCRAMVerifier(password: Self.password, salt: [1], iterations: 1)
+        let scram = RoleCredential(password: .scram(verifier))
+        func choice(_ method: HBARule.Method, _ role: RoleCredential?) -> String {
+            switch PasswordExchange(method, credential: role, user: "a", mockSecret: secret) {
+            case .scram(let verifier): verifier.isMock ? "mock" : "scram"
+            case .md5: "md5"
+            case .cleartext: "cleartext"
+            case nil: "none"
+            }
+        }
+        #expect([md5, scram, nil].map { choice(.md5, $0) } == ["md5", "scram", "mock"])
+        #expect([md5, scram, nil].map { choice(.scramSHA256, $0) } == ["mock", "scram", "mock"])
+        #expect([md5, scram, nil].map { choice(.password, $0) } == ["cleartext", "cleartext", "cleartext"])
+        for method in [HBARule.Method.trust, .reject, .cert, .peer] { #expect(choice(method, scram) == "none") }
+    }
+
     // MARK: SASLprep
 
     private func prepared(_ text: String) -> [UInt8] { SASLprep.prepared(Secret(bytes(text))).withBytes { Array($0) } }
