@@ -61,7 +61,7 @@ struct Client: BitwiseCopyable {
     var secret: UInt32 = 0
     var logIn: Unmanaged<LogIn>?
     /// Prepared statements by name; nil until the first.
-    var statements: Unmanaged<ClientStatements>?
+    var statements: UnsafeMutablePointer<ClientStatements>?
     /// The values of its session's parameters.
     var parameters: Unmanaged<ParameterSet>?
 

@@ -142,7 +142,7 @@ extension PoolerLoop {
         client.pointee.held.release()
         PendingOutput.free(client.pointee.output)
         client.pointee.logIn?.release()
-        client.pointee.statements?.release()
+        self.releaseStatements(of: client)
         self.parameterTable.release(client.pointee.parameters)
         self.clients.release(client.pointee.index)
     }

@@ -103,7 +103,9 @@ extension PoolerLoop {
     // MARK: - Messages
 
     private enum Taken {
-        /// Passed on, answered or dropped; what is still to come of it goes the same way.
+        /// Goes on as it came; what is still to come of it too.
+        case forward
+        /// Rewritten, answered or dropped; what is still to come of it is dropped or, when `forwardsRest`, sent on.
         case done
         /// Not yet: it and what follows is kept.
         case keep
@@ -111,32 +113,40 @@ extension PoolerLoop {
         case closed
     }
 
-    /// Walks over a run of the client's messages.
+    /// Walks over a run of the client's messages. Neighbours that go on as they came are one span.
     private mutating func take(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
-        var start = 0
+        guard let base = bytes.baseAddress else { return }
+        var start = base
+        var span = base
         if client.pointee.rest > 0 {
-            start = min(Int(client.pointee.rest), bytes.count)
-            client.pointee.rest -= UInt32(start)
-            if !client.pointee.flags.contains(.dropsRest), let base = bytes.baseAddress {
-                self.out.append(base, start)
-            }
+            let skipped = min(Int(client.pointee.rest), bytes.count)
+            client.pointee.rest -= UInt32(skipped)
+            start += skipped
+            if client.pointee.flags.contains(.dropsRest) { span = start }
         }
-        var walk = MessageWalk(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        var walk = MessageWalk(UnsafeRawBufferPointer(start: start, count: base + bytes.count - start))
         walking: while true {
-            let rest = walk.rest
             switch walk.next() {
             case .message(let message):
-                switch self.takeMessage(client, message) {
+                switch self.takeMessage(client, message, &span) {
+                case .forward:
+                    client.pointee.flags.remove(.dropsRest)
+                    client.pointee.rest = UInt32(message.totalCount - message.presentCount)
                 case .done:
+                    span = message.start + message.presentCount
                     client.pointee.rest = UInt32(message.totalCount - message.presentCount)
                 case .keep:
-                    client.pointee.held.keep(rest)
+                    self.out.append(span, message.start - span)
+                    client.pointee.held.keep(walk.rest(from: message.start))
                     break walking
                 case .closed: return
                 }
-            case .done: break walking
-            case .partialHeader:
-                client.pointee.held.keep(rest)
+            case .done:
+                self.out.append(span, base + bytes.count - span)
+                break walking
+            case .partialHeader(let count):
+                self.out.append(span, base + bytes.count - count - span)
+                client.pointee.held.keep(walk.rest)
                 break walking
             case .malformed: return self.refuse(client, .protocolViolation, "invalid message length")
             }
@@ -148,34 +158,109 @@ extension PoolerLoop {
     @inline(__always) private mutating func flushToServer(of client: ClientPointer) {
         guard !self.out.isEmpty else { return }
         guard let server = client.pointee.server else { return self.out.removeAll() }
-        if let pool = client.pointee.pool { pool.pointee.statistics.received &+= UInt64(self.out.count) }
+        server.pointee.pool.pointee.statistics.received &+= UInt64(self.out.count)
         switch self.out.flush(to: server.pointee.transport, pending: &server.pointee.output) {
         case .sent, .blocked: break
         case .failed: self.serverBroke(server)
         }
     }
 
-    private mutating func takeMessage(_ client: ClientPointer, _ message: MessageView) -> Taken {
-        client.pointee.flags.remove(.dropsRest)
+    /// `span` is where the bytes begin that go on as they came and are not in `out` yet.
+    @inline(__always) private mutating func takeMessage(
+        _ client: ClientPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> Taken {
         switch message.type {
         case FrontendMessage.query:
             guard let server = self.serverReady(for: client) else { return .keep }
             server.pointee.session.sent(Request(.query))
-            if let pool = client.pointee.pool { pool.pointee.statistics.queries &+= 1 }
-        case FrontendMessage.parse: return self.passOn(client, message, .parse)
-        case FrontendMessage.bind: return self.passOn(client, message, .bind)
-        case FrontendMessage.describe: return self.passOn(client, message, .describe)
+            if server.pointee.statements != nil { self.forgetUnnamed(server) }
+            server.pointee.pool.pointee.statistics.queries &+= 1
+            return .forward
         case FrontendMessage.execute:
-            if let pool = client.pointee.pool { pool.pointee.statistics.queries &+= 1 }
-            return self.passOn(client, message, .execute)
-        case FrontendMessage.close: return self.passOn(client, message, .close)
-        case FrontendMessage.sync: return self.passOn(client, message, .sync)
-        case FrontendMessage.functionCall: return self.passOn(client, message, .functionCall)
-        case FrontendMessage.flush:
-            guard self.serverReady(for: client) != nil else { return .keep }
+            guard let server = self.serverReady(for: client) else { return .keep }
+            server.pointee.session.sent(Request(.execute))
+            server.pointee.pool.pointee.statistics.queries &+= 1
+            return .forward
+        case FrontendMessage.sync:
+            guard let server = self.serverReady(for: client) else { return .keep }
+            server.pointee.session.sent(Request(.sync))
+            return .forward
+        case FrontendMessage.parse, FrontendMessage.bind, FrontendMessage.describe, FrontendMessage.close:
+            return self.takeStatement(client, message, &span)
+        default: return self.takeRare(client, message, span)
+        }
+    }
+
+    /// Messages that name a prepared statement or a portal.
+    private mutating func takeStatement(
+        _ client: ClientPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> Taken {
+        let isWhole = message.isComplete || message.type == FrontendMessage.bind
+        guard isWhole || !self.translates(client) else {
+            if message.totalCount <= Self.longestStatement { return .keep }
+            self.refuse(client, .programLimitExceeded, "prepared statement of more than 16 MiB")
+            return .closed
+        }
+        guard let server = self.serverReady(for: client) else { return .keep }
+        guard self.translates(client) else {
+            server.pointee.session.sent(Request(Self.kind(message.type)))
+            return .forward
+        }
+        self.out.append(span, message.start - span)
+        span = message.start
+        // Close, Parse, and the message itself are the most that one message can become.
+        if self.out.isNearlyFull(for: 512 + 2 * 64 + Self.frontRoom) {
+            self.flushToServer(of: client)
+            guard client.pointee.server == server else { return .closed }
+        }
+        switch self.rewrite(client, server, message) {
+        case .done:
+            client.pointee.flags.remove(.dropsRest)
+            if server.pointee.session.hasFailures { self.forgetFailed(server) }
+            return .done
+        case .unchanged:
+            if server.pointee.session.hasFailures { self.forgetFailed(server) }
+            return .forward
+        case .incomplete: return .keep
+        case .malformed:
+            self.refuse(client, .protocolViolation, "invalid message format")
+            return .closed
+        }
+    }
+
+    @inline(__always) private mutating func rewrite(
+        _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView
+    ) -> Rewritten {
+        switch message.type {
+        case FrontendMessage.parse: self.takeParse(client, server, message)
+        case FrontendMessage.bind: self.takeBind(client, server, message)
+        case FrontendMessage.describe: self.takeDescribe(client, server, message)
+        default: self.takeClose(client, server, message)
+        }
+    }
+
+    private static func kind(_ type: UInt8) -> Request.Kind {
+        switch type {
+        case FrontendMessage.parse: .parse
+        case FrontendMessage.bind: .bind
+        case FrontendMessage.describe: .describe
+        default: .close
+        }
+    }
+
+    private mutating func takeRare(
+        _ client: ClientPointer, _ message: MessageView, _ span: UnsafeRawPointer
+    ) -> Taken {
+        switch message.type {
+        case FrontendMessage.flush: return self.takeFlush(client, message, span)
+        case FrontendMessage.functionCall:
+            guard let server = self.serverReady(for: client) else { return .keep }
+            server.pointee.session.sent(Request(.functionCall))
+            return .forward
         case FrontendMessage.copyData, FrontendMessage.copyDone, FrontendMessage.copyFail:
-            return self.takeCopy(client, message)
+            return self.takeCopy(client, message, span)
         case FrontendMessage.terminate:
+            self.out.append(span, message.start - span)
             self.flushToServer(of: client)
             if client.pointee.phase != .free { self.closeClient(client) }
             return .closed
@@ -183,25 +268,33 @@ extension PoolerLoop {
             self.refuse(client, .protocolViolation, "invalid frontend message type \(message.type)")
             return .closed
         }
-        self.out.append(message.start, message.presentCount)
-        return .done
     }
 
-    private mutating func passOn(_ client: ClientPointer, _ message: MessageView, _ kind: Request.Kind) -> Taken {
+    /// Replies are wanted now; those that the pooler makes up itself may be due, with nothing of the server's to
+    /// carry them.
+    private mutating func takeFlush(
+        _ client: ClientPointer, _ message: MessageView, _ span: UnsafeRawPointer
+    ) -> Taken {
         guard let server = self.serverReady(for: client) else { return .keep }
-        server.pointee.session.sent(Request(kind))
-        self.out.append(message.start, message.presentCount)
+        guard server.pointee.session.hasMadeUp else { return .forward }
+        self.out.append(span, message.start + message.presentCount - span)
+        self.flushToServer(of: client)
+        guard client.pointee.server == server, client.pointee.phase == .active else { return .closed }
+        while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
+        guard self.flush(to: client) else { return .closed }
         return .done
     }
 
     /// Data that outlived its COPY (which failed) is dropped here as the server would drop it.
-    private mutating func takeCopy(_ client: ClientPointer, _ message: MessageView) -> Taken {
+    private mutating func takeCopy(
+        _ client: ClientPointer, _ message: MessageView, _ span: UnsafeRawPointer
+    ) -> Taken {
         guard let server = client.pointee.server else {
+            self.out.append(span, message.start - span)
             client.pointee.flags.insert(.dropsRest)
             return .done
         }
         if message.type != FrontendMessage.copyData { server.pointee.session.sent(Request(.copyEnd)) }
-        self.out.append(message.start, message.presentCount)
-        return .done
+        return .forward
     }
 }

@@ -39,6 +39,8 @@ struct PoolerLoop: ~Copyable {
     var random: SmallRandom
     var parameterTable = ParameterTable()
     var statementTable = StatementTable()
+    /// Counts Parses, to name them; see `Request.sequence`.
+    var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
     var isStopping = false
 
@@ -71,6 +73,7 @@ struct PoolerLoop: ~Copyable {
             if self.now >= self.nextTick { self.tick() }
             self.clients.reclaim()
             self.servers.reclaim()
+            self.statementTable.reclaim()
         }
         self.closeEverything()
     }

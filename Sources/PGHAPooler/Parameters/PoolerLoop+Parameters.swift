@@ -23,6 +23,7 @@ extension PoolerLoop {
         }
         self.append(buffer)
         server.pointee.session.sent(Request(.injectedQuery))
+        self.forgetUnnamed(server)
         self.flush(to: server)
     }
 
@@ -69,12 +70,12 @@ extension PoolerLoop {
 
     /// A setting has changed on the server: by the client's own SET, or by a reload.
     mutating func takeParameterStatus(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
-        var reader = ByteReader(message.body)
-        guard let rawName = reader.string(), let rawValue = reader.string() else { return .broken }
-        let name = WireText(rawName.map(ParameterName.lowercased))
+        guard message.isComplete else { return message.totalCount <= Self.frontRoom ? .keep : .broken }
+        guard let report = ParameterStatusView(message.body) else { return .broken }
+        let name = WireText(report.name.map(ParameterName.lowercased))
         let isShown = server.pointee.client?.pointee.phase == .active
         if !ServerLogIn.isFixed(name), let set = server.pointee.parameters?.takeUnretainedValue() {
-            let value = WireText(rawValue)
+            let value = WireText(report.value)
             let changed = self.parameterTable.retain(set.settings(replacing: name, by: value))
             self.parameterTable.release(server.pointee.parameters)
             server.pointee.parameters = changed

@@ -2,20 +2,28 @@ internal import PGHAWire
 
 // Queries of the pooler's own on a server: parameters for the next client, cleaning after the last.
 extension PoolerLoop {
-    /// A message that no client gets to see.
+    /// A message that no client gets to see: from an idle server, or in answer to a query of the pooler's own.
     mutating func takeUnseen(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
-        switch server.pointee.session.received(message.type) {
-        case .broken: return .broken
-        case .forward, .swallow: break
-        }
         switch message.type {
+        case BackendMessage.notificationResponse, BackendMessage.noticeResponse: return .drop
+        case BackendMessage.parameterStatus: return self.takeParameterStatus(server, message)
+        case BackendMessage.readyForQuery:
+            guard message.isComplete else { return .keep }
+            guard let status = message.body.first, server.pointee.session.receivedReady(status) == .swallow else {
+                return .broken
+            }
+            if server.pointee.session.requests.isEmpty { self.ownQueryEnded(server) }
+            return .drop
         case BackendMessage.errorResponse: server.pointee.flags.insert(.cleaningFailed)
         case BackendMessage.dataRow:
             guard message.isComplete else { return message.totalCount <= Self.frontRoom ? .keep : .broken }
             if let replay = server.pointee.replay?.takeUnretainedValue() { replay.take(message.body) }
+        case BackendMessage.commandComplete:
+            guard message.isComplete else { return .keep }
+            self.takeCommandTag(server, message.body)
         default: break
         }
-        return .drop
+        return server.pointee.session.received(message.type) == .broken ? .broken : .drop
     }
 
     /// The last answer to queries of the pooler's own is in.

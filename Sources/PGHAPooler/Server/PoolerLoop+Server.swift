@@ -71,6 +71,7 @@ extension PoolerLoop {
         buffer.message(FrontendMessage.query) { $0.appendString(text) }
         self.append(buffer)
         server.pointee.session.sent(Request(.injectedQuery))
+        self.forgetUnnamed(server)
     }
 
     // MARK: - The end
@@ -142,7 +143,7 @@ extension PoolerLoop {
         PendingOutput.free(server.pointee.output)
         server.pointee.logIn?.release()
         server.pointee.key?.release()
-        server.pointee.statements?.release()
+        self.releaseStatements(of: server)
         server.pointee.replay?.release()
         self.parameterTable.release(server.pointee.parameters)
         self.servers.release(server.pointee.index)

@@ -49,32 +49,39 @@ extension PoolerLoop {
         }
     }
 
+    /// Walks over a run of the server's messages. Neighbours that go on as they came are one span.
     private mutating func take(_ server: ServerPointer, _ bytes: UnsafeRawBufferPointer) {
-        var start = 0
+        guard let base = bytes.baseAddress else { return }
+        var start = base
+        var span = base
         if server.pointee.rest > 0 {
-            start = min(Int(server.pointee.rest), bytes.count)
-            server.pointee.rest -= UInt32(start)
-            if !server.pointee.flags.contains(.dropsRest), let base = bytes.baseAddress {
-                self.out.append(base, start)
-            }
+            let skipped = min(Int(server.pointee.rest), bytes.count)
+            server.pointee.rest -= UInt32(skipped)
+            start += skipped
+            if server.pointee.flags.contains(.dropsRest) { span = start }
         }
-        var walk = MessageWalk(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        var walk = MessageWalk(UnsafeRawBufferPointer(start: start, count: base + bytes.count - start))
         walking: while true {
-            let rest = walk.rest
             switch walk.next() {
             case .message(let message):
-                switch self.takeMessage(server, message) {
+                switch self.takeMessage(server, message, &span) {
                 case .forward:
-                    self.out.append(message.start, message.presentCount)
-                    server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                    if message.presentCount < message.totalCount {
+                        server.pointee.flags.remove(.dropsRest)
+                        server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                    }
                 case .drop:
+                    self.out.append(span, message.start - span)
+                    span = message.start + message.presentCount
                     server.pointee.flags.insert(.dropsRest)
                     server.pointee.rest = UInt32(message.totalCount - message.presentCount)
                 case .keep:
-                    server.pointee.held.keep(rest)
+                    self.out.append(span, message.start - span)
+                    server.pointee.held.keep(walk.rest(from: message.start))
                     break walking
                 case .finished:
-                    self.out.append(message.start, message.presentCount)
+                    self.out.append(span, message.start + message.presentCount - span)
+                    span = message.start + message.presentCount
                     guard self.flushToClient(of: server) else { return }
                     if let client = server.pointee.client { self.finishTurn(client, server) }
                     if server.pointee.phase == .free { return }
@@ -82,16 +89,19 @@ extension PoolerLoop {
                     self.out.removeAll()
                     return self.serverBroke(server)
                 }
-            case .done: break walking
-            case .partialHeader:
-                server.pointee.held.keep(rest)
+            case .done:
+                self.out.append(span, base + bytes.count - span)
+                break walking
+            case .partialHeader(let count):
+                self.out.append(span, base + bytes.count - count - span)
+                server.pointee.held.keep(walk.rest)
                 break walking
             case .malformed:
                 self.out.removeAll()
                 return self.serverBroke(server)
             }
         }
-        self.addMadeUp(server)
+        if server.pointee.session.hasMadeUp { self.addMadeUp(server) }
         _ = self.flushToClient(of: server)
     }
 
@@ -108,33 +118,46 @@ extension PoolerLoop {
     }
 
     /// Answers to what was never sent, as soon as it is their turn.
-    @inline(__always) private mutating func addMadeUp(_ server: ServerPointer) {
+    private mutating func addMadeUp(_ server: ServerPointer) {
         while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
     }
 
-    @inline(__always) private mutating func takeMessage(_ server: ServerPointer, _ message: MessageView) -> ServerTaken
-    {
-        server.pointee.flags.remove(.dropsRest)
+    /// The same, ahead of `message`.
+    private mutating func addMadeUp(
+        _ server: ServerPointer, before message: MessageView, _ span: inout UnsafeRawPointer
+    ) {
+        self.out.append(span, message.start - span)
+        span = message.start
+        if self.out.isNearlyFull(for: 64) { _ = self.flushToClient(of: server) }
+        self.addMadeUp(server)
+    }
+
+    @inline(__always) private mutating func takeMessage(
+        _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> ServerTaken {
+        guard Self.isSeen(server) else { return self.takeUnseen(server, message) }
         switch message.type {
         case BackendMessage.dataRow, BackendMessage.copyData:
-            // No request ends with them, so the queue need not be asked, unless the answer is not the client's.
-            return Self.isSeen(server) ? .forward : self.takeUnseen(server, message)
-        case BackendMessage.readyForQuery: return self.takeReady(server, message)
-        case BackendMessage.parameterStatus:
-            guard message.isComplete else { return self.keepOrForward(message) }
-            return self.takeParameterStatus(server, message)
-        case BackendMessage.notificationResponse: return server.pointee.client == nil ? .drop : .forward
-        case BackendMessage.noticeResponse:
-            return server.pointee.client?.pointee.phase == .active ? .forward : .drop
-        case BackendMessage.errorResponse: return self.takeError(server, message)
-        default:
-            guard Self.isSeen(server) else { return self.takeUnseen(server, message) }
-            self.addMadeUp(server)
-            switch server.pointee.session.received(message.type) {
-            case .forward: return .forward
-            case .swallow: return .drop
-            case .broken: return .broken
-            }
+            // No request ends with them, so the queue need not be asked.
+            return .forward
+        case BackendMessage.readyForQuery:
+            if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+            return self.takeReady(server, message)
+        case BackendMessage.parameterStatus: return self.takeParameterStatus(server, message)
+        case BackendMessage.notificationResponse, BackendMessage.noticeResponse: return .forward
+        case BackendMessage.errorResponse:
+            if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+            return self.takeError(server, message)
+        case BackendMessage.commandComplete:
+            guard message.isComplete else { return .keep }
+            if message.body.first == UInt8(ascii: "D") { self.takeCommandTag(server, message.body) }
+        default: break
+        }
+        if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+        switch server.pointee.session.received(message.type) {
+        case .forward: return .forward
+        case .swallow: return .drop
+        case .broken: return .broken
         }
     }
 
@@ -143,20 +166,12 @@ extension PoolerLoop {
         server.pointee.client?.pointee.phase == .active
     }
 
-    /// A message that is looked at as a whole is waited for, unless it would not fit.
-    private func keepOrForward(_ message: MessageView) -> ServerTaken {
-        message.totalCount <= Self.frontRoom ? .keep : .forward
-    }
-
-    private mutating func takeReady(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+    @inline(__always) private mutating func takeReady(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         guard message.isComplete else { return .keep }
         guard let status = message.body.first else { return .broken }
-        self.addMadeUp(server)
         switch server.pointee.session.receivedReady(status) {
         case .broken: return .broken
-        case .swallow:
-            if server.pointee.session.requests.isEmpty { self.ownQueryEnded(server) }
-            return .drop
+        case .swallow: return .drop
         case .forward: return server.pointee.session.isReleasable ? .finished : .forward
         }
     }
@@ -171,15 +186,15 @@ extension PoolerLoop {
     }
 
     private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
-        guard message.isComplete else {
-            if message.totalCount <= Self.frontRoom { return .keep }
-            return server.pointee.session.received(message.type) == .forward ? .forward : .drop
+        if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
+        if message.isComplete, let error = ErrorView(message.body) {
+            if error.isFatal { server.pointee.flags.insert(.saidGoodbye) }
+            if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
+                self.planIsStale(server, first.statement)
+            }
         }
-        if ErrorView(message.body)?.isFatal == true { server.pointee.flags.insert(.saidGoodbye) }
-        guard let client = server.pointee.client, client.pointee.phase == .active else {
-            return self.takeUnseen(server, message)
-        }
-        self.addMadeUp(server)
-        return server.pointee.session.received(message.type) == .forward ? .forward : .drop
+        let verdict = server.pointee.session.received(message.type)
+        if server.pointee.session.hasFailures { self.forgetFailed(server) }
+        return verdict == .forward ? .forward : .drop
     }
 }

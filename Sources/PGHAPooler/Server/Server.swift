@@ -52,8 +52,6 @@ struct Server: BitwiseCopyable {
     /// In the idle list of its pool, or the list of those to hand out.
     var next: ServerPointer?
     var session = ServerSession()
-    /// Counts what is sent, to name requests; see `Request.sequence`.
-    var sequence: UInt32 = 0
     /// The term under which it was opened, and the server that it leads to.
     let term: UInt64
     var processID: UInt32 = 0
@@ -63,7 +61,7 @@ struct Server: BitwiseCopyable {
     var logIn: Unmanaged<ServerLogIn>?
     /// Settings on their way to it.
     var replay: Unmanaged<Replay>?
-    var statements: Unmanaged<ServerStatements>?
+    var statements: UnsafeMutablePointer<ServerStatements>?
     var parameters: Unmanaged<ParameterSet>?
     /// Nanoseconds of the loop's clock.
     let openedAt: UInt64

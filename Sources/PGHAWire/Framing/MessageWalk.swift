@@ -16,7 +16,7 @@ package struct MessageView {
         UnsafeRawBufferPointer(start: self.start + 5, count: self.presentCount - 5)
     }
 
-    @usableFromInline init(type: UInt8, totalCount: Int, start: UnsafeRawPointer, presentCount: Int) {
+    @inlinable @inline(__always) init(type: UInt8, totalCount: Int, start: UnsafeRawPointer, presentCount: Int) {
         self.type = type
         self.totalCount = totalCount
         self.start = start
@@ -46,7 +46,7 @@ package struct MessageWalk: ~Copyable {
     /// PostgreSQL's own limit of a message: 1 GiB - 1 (`PQ_LARGE_MESSAGE_LIMIT`, `MaxAllocSize`).
     package static let limit = 0x3FFF_FFFF
 
-    @inlinable package init(_ bytes: UnsafeRawBufferPointer) {
+    @inlinable @inline(__always) package init(_ bytes: UnsafeRawBufferPointer) {
         // An empty run may have no address.
         self.position = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         self.end = self.position + bytes.count
@@ -57,7 +57,12 @@ package struct MessageWalk: ~Copyable {
         UnsafeRawBufferPointer(start: self.position, count: self.end - self.position)
     }
 
-    @inlinable package mutating func next() -> Step {
+    /// What is left of the run from a message on that the walk has passed.
+    @inlinable package func rest(from start: UnsafeRawPointer) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: start, count: self.end - start)
+    }
+
+    @inlinable @inline(__always) package mutating func next() -> Step {
         let left = self.end - self.position
         guard left >= 5 else { return left == 0 ? .done : .partialHeader(count: left) }
         let start = self.position

@@ -92,6 +92,8 @@ extension SQLState {
     package static let undefinedPreparedStatement = SQLState("26000")
     package static let invalidParameterValue = SQLState("22023")
     package static let cannotChangeParameter = SQLState("55P02")
+    /// More than the pooler is made for.
+    package static let programLimitExceeded = SQLState("54000")
     package static let undefinedObject = SQLState("42704")
     /// What is left: a fault of the pooler.
     package static let internalError = SQLState("XX000")

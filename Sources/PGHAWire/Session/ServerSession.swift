@@ -15,6 +15,8 @@ package struct ServerSession: BitwiseCopyable {
     @usableFromInline var isDiscarding = false
     /// The server takes CopyData and ignores Sync.
     @usableFromInline var isCopyingIn = false
+    /// How many of the requests get their answers from the pooler.
+    @usableFromInline var madeUpCount: UInt32 = 0
     /// CopyBothResponse was seen: replication, no transactions any more.
     package private(set) var isStreaming = false
     /// Parses that the server has skipped or failed since `takeFailures`; see there.
@@ -49,7 +51,7 @@ package struct ServerSession: BitwiseCopyable {
     }
 
     /// Records a message that goes to the server, or that is answered in its place.
-    @inlinable package mutating func sent(_ request: Request) {
+    @inlinable @inline(__always) package mutating func sent(_ request: Request) {
         switch request.kind {
         case .query, .functionCall, .injectedQuery:
             // Skipped like everything else while the server waits for a Sync; it owes nothing for it.
@@ -64,11 +66,9 @@ package struct ServerSession: BitwiseCopyable {
             }
         default:
             self.isUnsynced = true
-            if self.isDiscarding {
-                self.discarded(request)
-            } else {
-                self.requests.append(request)
-            }
+            if self.isDiscarding { return self.discarded(request) }
+            self.requests.append(request)
+            if request.kind == .skippedParse || request.kind == .skippedClose { self.madeUpCount &+= 1 }
         }
     }
 
@@ -81,22 +81,27 @@ package struct ServerSession: BitwiseCopyable {
 
     // MARK: - What was received
 
+    /// Answers to make up are in the queue.
+    @inlinable package var hasMadeUp: Bool { self.madeUpCount > 0 }
+
     /// The type of the next answer that has to be made up now: ParseComplete or CloseComplete.
-    @inlinable package mutating func nextMadeUp() -> UInt8? {
-        guard let first = self.requests.first else { return nil }
+    package mutating func nextMadeUp() -> UInt8? {
+        guard self.madeUpCount > 0, let first = self.firstAnswerable else { return nil }
         switch first.kind {
         case .skippedParse:
             self.requests.removeFirst()
+            self.madeUpCount -= 1
             return BackendMessage.parseComplete
         case .skippedClose:
             self.requests.removeFirst()
+            self.madeUpCount -= 1
             return BackendMessage.closeComplete
         default: return nil
         }
     }
 
     /// Takes note of a message from the server, ReadyForQuery excepted. Call `nextMadeUp` before and after.
-    @inlinable package mutating func received(_ type: UInt8) -> Verdict {
+    @inlinable @inline(__always) package mutating func received(_ type: UInt8) -> Verdict {
         guard let first = self.firstAnswerable else { return self.receivedUnasked(type) }
         switch first.kind {
         case .query, .functionCall:
@@ -113,7 +118,7 @@ package struct ServerSession: BitwiseCopyable {
 
     /// The first request that gets an answer.
     @inlinable var firstAnswerable: Request? {
-        mutating get {
+        @inline(__always) mutating get {
             while let first = self.requests.first {
                 guard first.kind == .copyEnd else { return first }
                 self.requests.removeFirst()
@@ -159,7 +164,7 @@ package struct ServerSession: BitwiseCopyable {
     }
 
     /// Takes note of ReadyForQuery. The swallowed ones end a Query of the pooler's own.
-    @inlinable package mutating func receivedReady(_ statusByte: UInt8) -> Verdict {
+    @inlinable @inline(__always) package mutating func receivedReady(_ statusByte: UInt8) -> Verdict {
         guard let status = TransactionStatus(rawValue: statusByte), let first = self.firstAnswerable else {
             return .broken
         }
@@ -177,6 +182,7 @@ package struct ServerSession: BitwiseCopyable {
         if type == BackendMessage.copyBothResponse {
             self.isStreaming = true
             self.requests.removeAll()
+            self.madeUpCount = 0
             return
         }
         // Syncs that were sent ahead of the data are ignored by the server, so they get no ReadyForQuery.
@@ -197,6 +203,7 @@ package struct ServerSession: BitwiseCopyable {
         while let first = self.requests.first {
             if first.kind == .sync { return }
             self.discarded(first)
+            if first.kind == .skippedParse || first.kind == .skippedClose { self.madeUpCount -= 1 }
             self.requests.removeFirst()
         }
         self.isDiscarding = true
