@@ -38,6 +38,17 @@ bench-failover: release ## Measure failover and switchover with the release buil
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
 	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" "$(scratch)/release/pgha-bench" $(ARGS)
 
+.PHONY: fuzz-wire
+fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
+	@mkdir -p "$(scratch)/fuzz/wire-corpus"
+	@swiftc -O -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name pgha -module-name WireFuzz \
+		-enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility \
+		-enable-upcoming-feature InternalImportsByDefault -I Sources/COpenSSL \
+		$$(find Sources/PGHAWire -name '*.swift') Tests/Fuzz/WireFuzz.swift -o "$(scratch)/fuzz/wire"
+	@SWIFT_BACKTRACE=enable=no nice "$(scratch)/fuzz/wire" "$(scratch)/fuzz/wire-corpus" Tests/Fuzz/WireCorpus \
+		-artifact_prefix="$(scratch)/fuzz/" -max_len=2048 -max_total_time=$(or $(FUZZ_SECONDS),600) \
+		-print_final_stats=1 $(ARGS)
+
 .PHONY: format
 format: toolchain ## Format the sources in place
 	@swift format --in-place --recursive --parallel $(sources)

@@ -7,8 +7,8 @@ package import PGHAStore
 /// All decisions run on this actor, one event at a time; everything slow runs in child tasks of ``run()`` and comes
 /// back as an event.
 package actor Controller {
-    /// Least time between two probes that suspicion asks for.
-    static let urgentProbe = Duration.milliseconds(15)
+    /// Least time between two probes that suspicion asks for, at its beginning: two refusals make a verdict.
+    static let urgentProbe = Duration.milliseconds(5)
     /// Kill to first acknowledged commit on the new primary, three servers on two quiet cores: the median of the bench.
     static let measuredFailover: Int64 = 166
     /// How long suspicion hurries before the ordinary interval is enough.

@@ -168,6 +168,10 @@ import Testing
     @Test func tlsMayBeginAtOnceButOnlyThere() {
         #expect(self.step([0x16]) == .acceptDirectTLS)
         #expect(self.step([0x16, 3, 1, 0, 200], tls: false) == .refuse(.unexpectedTLS))
+        var direct = StartupPolicy(offersTLS: true)
+        #expect(self.next(&direct, [0x16, 3, 1]) == .acceptDirectTLS)
+        direct.tlsEstablished()
+        #expect(self.next(&direct, [0x16, 3, 1, 0]) == .refuse(.invalidLength(0x1603_0100)))
         var policy = StartupPolicy(offersTLS: true)
         #expect(self.next(&policy, Self.gss) == .declineEncryption)
         #expect(self.next(&policy, [0x16, 3, 1, 0]) == .refuse(.invalidLength(0x1603_0100)))

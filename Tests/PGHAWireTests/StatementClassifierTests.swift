@@ -35,7 +35,8 @@ import Testing
         "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (VERBOSE, ANALYZE) SELECT 1", "explain verbose analyse select 1",
         "CALL p()", "DO $$ begin end $$", "CREATE TABLE t ()", "ALTER TABLE t ADD a int", "LOCK TABLE t",
         "REFRESH MATERIALIZED VIEW v", "NOTIFY c, 'x'", "SELECT app.enqueue(1)", "select ENQUEUE(1)",
-        "SELECT pg_try_advisory_xact_lock(1)", "SELECT pg_is_in_recovery()", "SELECT * FROM pg_settings",
+        "SELECT pg_try_advisory_xact_lock(1)", "SELECT pg_is_in_recovery()", "SELECT 1 FROM \"pg_stat_activity\"",
+        "SELECT * FROM pg_settings",
         "CREATE TABLE weather (temp int)", "INSERT INTO temp VALUES (1)", "FETCH 1 FROM c", "DROP TABLE pg_temp.t",
         "VACUUM", "COMMIT PREPARED 'a'",
     ]
@@ -219,6 +220,18 @@ import Testing
     }
 
     // MARK: Properties
+
+    @Test func longTextsTakeNoLongerThanTheyAreLong() {
+        // Each of these would take very long if any byte were looked at again and again.
+        let pieces = [
+            ";", "; ", "(", "$a ", "$a$", "E'' ", "/*", "/* ", "'' ", "U&\"", "-- ", "set_config(", "explain ", "\\",
+        ]
+        for piece in pieces {
+            let text = "SELECT 1 " + String(repeating: piece, count: 200_000 / piece.utf8.count)
+            _ = self.classify(text)
+            _ = bytes(text).withExactBytes { AttentionTest.needsAttention($0) }
+        }
+    }
 
     @Test(arguments: UInt64(0)..<60) func whateverCouldChangeASessionGetsAttention(seed: UInt64) {
         let pieces = [

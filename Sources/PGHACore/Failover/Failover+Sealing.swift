@@ -151,7 +151,8 @@ extension Failover {
             }
             let cohort = self.cohort(of: chosen)
             guard let copies = self.copies(for: cohort, at: now) else {
-                self.needsMoreCopies = true
+                // Starting an old leader costs the others time: first they have their chance to answer.
+                self.needsMoreCopies = !self.isUnheard(besides: cohort, at: now)
                 self.blockedReason =
                     "servers that can hold a copy: \(cohort.count), copies asked for: \(self.state.spec.durability.copies)"
                 continue

@@ -47,7 +47,9 @@ package enum AttentionTest {
     private static func mentionsSession(_ text: UnsafeRawBufferPointer, from start: Int) -> Bool {
         for index in start..<text.count {
             switch text[index] {
-            case 0x26, 0x3B, 0x54, 0x5F, 0x74: if Self.confirms(text, index) { return true }
+            // Looked behind once: a long row of semicolons would take its length squared.
+            case 0x3B: return !Self.isBlank(text, from: index &+ 1)
+            case 0x26, 0x54, 0x5F, 0x74: if Self.confirms(text, index) { return true }
             default: continue
             }
         }
@@ -59,7 +61,6 @@ package enum AttentionTest {
         switch text[index] {
         // `U&"…"` can spell any name.
         case 0x26: return Self.begins(text, index, "&\"")
-        case 0x3B: return !Self.isBlank(text, from: index &+ 1)
         case 0x5F:
             return Self.begins(text, index, "_advisory_") || Self.begins(text, index, "_config")
                 || Self.begins(text, index, "_settings")

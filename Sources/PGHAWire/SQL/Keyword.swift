@@ -19,7 +19,10 @@ enum Keyword: UInt8 {
     case setConfig, advisoryLock, advisoryUnlock, advisoryTransactionLock, volatileFunction
 
     // Names that matter anywhere.
-    case temporarySchema, settingsView
+    case temporarySchema, settingsView, serverView
+
+    /// Whether the word matters in quotes, too.
+    var isName: Bool { self.rawValue >= Self.setConfig.rawValue }
 
     /// Whether the word matters where a function is called.
     var isFunction: Bool { self.rawValue >= Self.setConfig.rawValue && self.rawValue <= Self.volatileFunction.rawValue }
@@ -45,6 +48,22 @@ extension Keyword {
         ("replace", .replace), ("hold", .hold), ("atomic", .atomic), ("case", .caseWord), ("read", .read),
         ("only", .only), ("as", .asWord), ("not", .not), ("set_config", .setConfig),
         ("pg_temp", .temporarySchema), ("pg_settings", .settingsView),
+        // Views of what one server does.
+        ("pg_locks", .serverView), ("pg_cursors", .serverView), ("pg_prepared_statements", .serverView),
+        ("pg_prepared_xacts", .serverView), ("pg_replication_slots", .serverView), ("pg_file_settings", .serverView),
+        ("pg_hba_file_rules", .serverView), ("pg_stat_activity", .serverView), ("pg_stat_replication", .serverView),
+        ("pg_stat_replication_slots", .serverView), ("pg_stat_wal_receiver", .serverView),
+        ("pg_stat_recovery_prefetch", .serverView), ("pg_stat_subscription", .serverView),
+        ("pg_stat_ssl", .serverView), ("pg_stat_gssapi", .serverView), ("pg_stat_archiver", .serverView),
+        ("pg_stat_bgwriter", .serverView), ("pg_stat_checkpointer", .serverView), ("pg_stat_io", .serverView),
+        ("pg_stat_wal", .serverView), ("pg_stat_slru", .serverView), ("pg_stat_database", .serverView),
+        ("pg_stat_database_conflicts", .serverView), ("pg_stat_statements", .serverView),
+        ("pg_stat_all_tables", .serverView), ("pg_stat_user_tables", .serverView),
+        ("pg_stat_all_indexes", .serverView), ("pg_stat_user_indexes", .serverView),
+        ("pg_statio_all_tables", .serverView), ("pg_statio_user_tables", .serverView),
+        ("pg_statio_user_indexes", .serverView), ("pg_stat_user_functions", .serverView),
+        ("pg_stat_progress_vacuum", .serverView), ("pg_stat_progress_analyze", .serverView),
+        ("pg_stat_progress_create_index", .serverView), ("pg_stat_progress_basebackup", .serverView),
         // Statements that write and need no further look.
         ("grant", .otherWrite), ("revoke", .otherWrite), ("comment", .otherWrite), ("reindex", .otherWrite),
         ("cluster", .otherWrite), ("refresh", .otherWrite), ("reassign", .otherWrite), ("import", .otherWrite),
@@ -75,7 +94,7 @@ package enum VolatileFunctions {
         "txid_current", "txid_current_if_assigned", "txid_current_snapshot", "txid_status", "pg_current_xact_id",
         "pg_current_xact_id_if_assigned", "pg_current_snapshot", "pg_xact_status", "pg_export_snapshot",
         "pg_xact_commit_timestamp", "pg_xact_commit_timestamp_origin", "pg_last_committed_xact", "pg_prepared_xact",
-        "pg_snapshot_xmin", "pg_snapshot_xmax", "setseed",
+        "setseed",
         // Messages.
         "pg_notify", "pg_notification_queue_usage", "pg_listening_channels", "pg_logical_emit_message",
         // Large objects.
@@ -88,7 +107,7 @@ package enum VolatileFunctions {
         "pg_walfile_name_offset", "pg_switch_wal", "pg_create_restore_point", "pg_backup_start", "pg_backup_stop",
         "pg_start_backup", "pg_stop_backup", "pg_promote", "pg_wal_replay_pause", "pg_wal_replay_resume",
         "pg_is_wal_replay_paused", "pg_get_wal_replay_pause_state", "pg_control_checkpoint", "pg_control_init",
-        "pg_control_recovery", "pg_control_system", "pg_wal_lsn_wait", "pg_postmaster_start_time",
+        "pg_control_recovery", "pg_control_system", "pg_postmaster_start_time",
         "pg_conf_load_time", "inet_server_addr", "inet_server_port", "inet_client_addr", "inet_client_port",
         // Backends, and what they hold.
         "pg_backend_pid", "pg_cancel_backend", "pg_terminate_backend", "pg_blocking_pids",

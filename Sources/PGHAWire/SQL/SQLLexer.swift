@@ -208,7 +208,7 @@ struct SQLLexer {
             hash = WordTable.View.step(hash, byte)
         }
         let keyword = self.table.keyword(hash, self.base + inner.lowerBound, inner.count)
-        if keyword.isFunction || keyword == .temporarySchema || keyword == .settingsView { self.keyword = keyword }
+        if keyword.isName { self.keyword = keyword }
         return .quotedWord
     }
 

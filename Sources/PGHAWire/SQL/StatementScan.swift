@@ -168,7 +168,7 @@ struct StatementScan {
         case (.temporarySchema, _) where self.isCreate: self.summary.effects.insert(.createsTemporary)
         // A rule of that view calls set_config.
         case (.settingsView, _) where self.sawUpdate: self.anythingMayHappen()
-        case (.settingsView, _): self.noRead()
+        case (.settingsView, _), (.serverView, _): self.noRead()
         case (.hold, .with) where self.opening == .declare: self.summary.effects.insert(.declaresHoldCursor)
         case (.only, .read) where self.summary.effects.contains(.begins):
             self.summary.effects.insert(.beginsReadOnly)

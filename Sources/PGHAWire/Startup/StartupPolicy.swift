@@ -37,7 +37,7 @@ package struct StartupPolicy: Sendable {
 
     /// `buffered` is everything at hand. `consumed` says how much of it the step has used up.
     package mutating func next(_ buffered: UnsafeRawBufferPointer) -> (step: Step, consumed: Int) {
-        if self.isFirst, buffered.first == Self.tlsRecordType {
+        if self.isFirst, !self.isEncrypted, buffered.first == Self.tlsRecordType {
             return (self.offersTLS ? .acceptDirectTLS : .refuse(.unexpectedTLS), 0)
         }
         do {

@@ -29,6 +29,12 @@ struct FailoverBench: AsyncParsableCommand {
     @Option(help: "Seconds over which the steady state is watched; 0 leaves it out.")
     var idleSeconds = 60
 
+    @Option(help: "Minutes during which other processes keep every core busy and nothing fails; 0 leaves it out.")
+    var busyMinutes = 30
+
+    @Option(help: "How many such processes.")
+    var busyProcesses = 12
+
     @Option(help: "Where the table and the JSON go.")
     var output = ".build/bench"
 
@@ -43,6 +49,9 @@ struct FailoverBench: AsyncParsableCommand {
         if self.switchovers > 0 { report.add("switchover", try await Faults.measure(.switchover, self.switchovers)) }
         if self.plain - half > 0 { report.add("plain SQL failover", try await PlainSQL.measure(self.plain - half)) }
         if self.idleSeconds > 0 { report.cost = try await SteadyState.measure(seconds: self.idleSeconds) }
+        if self.busyMinutes > 0 {
+            report.busy = try await BusyMachine.measure(minutes: self.busyMinutes, processes: self.busyProcesses)
+        }
         print(report.table)
         try report.write(to: self.output)
         if !report.anomalies.isEmpty { throw ExitCode(1) }
