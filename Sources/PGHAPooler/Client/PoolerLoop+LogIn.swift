@@ -72,7 +72,7 @@ extension PoolerLoop {
         let pool = self.pool(PoolKey(user: message.user, database: message.database, target: .leader))
         client.pointee.pool = pool
         pool.pointee.clientCount += 1
-        if self.configuration.mode == .session { client.pointee.flags.insert(.pinned) }
+        if pool.pointee.mode == .session { self.pin(client, .sessionMode) }
         self.welcome(client, logIn)
     }
 

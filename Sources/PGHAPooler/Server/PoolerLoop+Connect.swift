@@ -51,7 +51,9 @@ extension PoolerLoop {
     mutating func finishConnect(_ server: ServerPointer) {
         guard pgha_socket_error(server.pointee.transport.descriptor) == 0 else { return self.serverBroke(server) }
         server.pointee.phase = .loggingIn
-        server.pointee.logIn = Unmanaged.passRetained(ServerLogIn(user: server.pointee.pool.pointee.key.user))
+        let user = server.pointee.pool.pointee.key.user
+        let credential = self.configuration.passwords[user].map { SCRAMClient.Credential.password($0) }
+        server.pointee.logIn = Unmanaged.passRetained(ServerLogIn(user: user, credential: credential))
         self.out.removeAll()
         var buffer = WireBuffer()
         let key = server.pointee.pool.pointee.key

@@ -181,6 +181,7 @@ extension PoolerLoop {
         // A client that is in the middle of its next message keeps the server: the front of it was sent.
         guard client.pointee.rest == 0, server.pointee.output == nil else { return }
         if client.pointee.flags.contains(.pinned) { return }
+        if server.pointee.touch != nil { return self.readSettings(client, server) }
         self.detach(client, server)
         if client.pointee.flags.contains(.unread) { self.schedule(client) }
     }
