@@ -1,4 +1,5 @@
 import PGHAPooler
+import PGHAPostgres
 import PGHATesting
 import PGHAWire
 import Testing
@@ -129,5 +130,33 @@ struct SessionTests {
         try first.query("SET statement_timeout = '7s'")
         #expect(try first.value("SHOW statement_timeout") == "7s")
         #expect(try first.value("SELECT pg_backend_pid()") == pid)
+    }
+
+    @Test func statementModeRefusesTransactionBlocks() async throws {
+        let rig = try await PoolerRig.start { $0.mode = .statement }
+        let client = try rig.client()
+        #expect(try client.query("SELECT 1; SELECT 2").last == "Z:I")
+        #expect(try client.query("BEGIN").last == "E:0A000")
+        #expect(try rig.client().value("SELECT 1") == "1")
+    }
+
+    @Test func replicationConnectionsArePassedOnOneToOne() async throws {
+        let rig = try await PoolerRig.start()
+        var walsender: RawClient? = try rig.client([("replication", "true"), ("options", "-c wal_sender_timeout=7s")])
+        #expect(try walsender?.value("SHOW wal_sender_timeout") == "7s")
+        let second = try rig.client([("replication", "true")])
+        #expect(try second.query("IDENTIFY_SYSTEM").last == "Z:I")
+        let position = try await rig.server.query("SELECT pg_current_wal_lsn()::text AS p")[0].string("p")
+        walsender?.send { $0.query("START_REPLICATION PHYSICAL \(position)") }
+        #expect(try walsender?.read()?.type == "W")
+        try rig.client().query("CREATE TABLE t (a int)")
+        var type: Character?
+        repeat { type = try walsender?.read()?.type } while type != "d" && type != nil
+        #expect(type == "d")
+        walsender?.send { $0.emptyMessage(FrontendMessage.copyDone) }
+        #expect(try walsender?.answers().last == "Z:I")
+        walsender = nil
+        try await rig.server.wait(
+            until: "(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') = 1")
     }
 }

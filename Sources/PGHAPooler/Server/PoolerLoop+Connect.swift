@@ -57,8 +57,10 @@ extension PoolerLoop {
         self.out.removeAll()
         var buffer = WireBuffer()
         let key = server.pointee.pool.pointee.key
+        let replication = key.replication.map { StartupMessage.Parameter($0.name, $0.value) }
         buffer.startupMessage(
-            version: .original, parameters: [.init("user", key.user), .init("database", key.database)])
+            version: .original,
+            parameters: [.init("user", key.user), .init("database", key.database)] + replication)
         self.append(buffer)
         self.flush(to: server)
     }

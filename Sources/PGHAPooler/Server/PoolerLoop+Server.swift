@@ -47,6 +47,11 @@ extension PoolerLoop {
         let isClean = server.pointee.session.isReleasable && client.pointee.rest == 0 && server.pointee.output == nil
         let isBound = client.pointee.flags.contains(.pinned) || server.pointee.touch != nil
         if isClean, !isBound { return self.giveBack(server) }
+        if server.pointee.pool.pointee.key.isReplication {
+            server.pointee.phase = .cleaning
+            self.sendTerminate(server)
+            return self.dropServer(server)
+        }
         guard client.pointee.rest == 0, server.pointee.output == nil, server.pointee.session.canTakeQuery else {
             // Something runs that nobody waits for any more.
             if server.pointee.session.isBusy { self.cancelQuery(of: server) }
