@@ -102,6 +102,13 @@ final class RawClient {
         }
     }
 
+    /// One byte that is no message: the answer to an encryption request.
+    func readByte() throws -> UInt8 {
+        var byte: UInt8 = 0
+        guard recv(self.descriptor, &byte, 1, 0) == 1 else { throw Failure(description: "no byte") }
+        return byte
+    }
+
     private func note(_ message: Message) {
         if message.type == "S" {
             let parts = message.body.split(separator: 0, omittingEmptySubsequences: false)
