@@ -98,7 +98,7 @@ extension Failover {
             } else {
                 self.phase = .rereading(Set(again))
             }
-        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        case .claiming, .draining, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
@@ -119,7 +119,7 @@ extension Failover {
                     self.orders.send(self.sealingOrder(for: node), to: node, at: now, &effects)
                 }
             }
-        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        case .claiming, .draining, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
