@@ -172,7 +172,12 @@ extension PoolerLoop {
         switch server.pointee.session.receivedReady(status) {
         case .broken: return .broken
         case .swallow: return .drop
-        case .forward: return server.pointee.session.isReleasable ? .finished : .forward
+        case .forward:
+            if !server.pointee.session.isBusy {
+                server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
+                server.pointee.askedAt = 0
+            }
+            return server.pointee.session.isReleasable ? .finished : .forward
         }
     }
 
@@ -188,6 +193,7 @@ extension PoolerLoop {
     private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
+            if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
             if error.isFatal { server.pointee.flags.insert(.saidGoodbye) }
             if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
                 self.planIsStale(server, first.statement)
