@@ -100,7 +100,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
