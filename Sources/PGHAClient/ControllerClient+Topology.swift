@@ -19,7 +19,8 @@ extension ControllerClient {
             let task = Task {
                 do {
                     try await self.readTopology(pooler) { continuation.yield($0) }
-                    continuation.finish(throwing: ControllerFailure.unreachable(url: self.baseURL, reason: "it closed the stream"))
+                    continuation.finish(
+                        throwing: ControllerFailure.unreachable(url: self.baseURL, reason: "it closed the stream"))
                 } catch {
                     continuation.finish(throwing: error)
                 }
