@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import PGHAClient
 import PGHAConfiguration
@@ -9,6 +10,8 @@ import Synchronization
 /// Tells the pooler who leads, as the controllers say. While none answers, the last word counts.
 final class TopologyFollower: Service {
     private let controllers: [ControllerClient]
+    /// Names this process to the controller: a switchover waits for the report of every pooler that follows.
+    private let name = "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
     private let pooler: Pooler
     private let logger: Logger
     private let state: Mutex<State>
@@ -46,7 +49,27 @@ final class TopologyFollower: Service {
     }
 
     func run() async throws {
-        try? await cancelWhenGracefulShutdown { try await self.follow() }
+        try? await cancelWhenGracefulShutdown {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.follow() }
+                group.addTask { for await claim in self.pooler.drained { await self.reportDrained(claim) } }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        }
+    }
+
+    /// To every controller: the one that leads waits for it.
+    private func reportDrained(_ claim: Term) async {
+        for controller in self.controllers {
+            do {
+                try await controller.reportDrained(pooler: self.name, claim: claim)
+            } catch {
+                self.logger.warning(
+                    "not told that transactions are over",
+                    metadata: ["controller": "\(controller.baseURL)", "claim": "\(claim.number)", "error": "\(error.message)"])
+            }
+        }
     }
 
     private func follow() async throws {
@@ -56,7 +79,7 @@ final class TopologyFollower: Service {
             let controller = self.controllers[index % self.controllers.count]
             let started = ContinuousClock.now
             do {
-                try await controller.followTopology { await self.take($0) }
+                try await controller.followTopology(pooler: self.name) { await self.take($0) }
             } catch let failure as ControllerFailure {
                 let wasThere = ContinuousClock.now - started > .seconds(2)
                 if wasThere { pause = Self.pauses.first }
@@ -100,8 +123,9 @@ extension PoolTopology {
             if let node = await places.node(server) { standbys.append(node) }
         }
         var leader: Node?
-        // While leadership changes hands, nobody may be written to.
-        if !report.hold, let server = report.leader { leader = await places.node(server) }
-        self.init(term: Term(report.term), leader: leader, standbys: standbys)
+        if let server = report.leader { leader = await places.node(server) }
+        self.init(
+            term: Term(report.term), leader: leader, standbys: standbys, claim: report.claim.map { Term($0) },
+            successor: report.successor.flatMap { NodeName($0) })
     }
 }
