@@ -46,6 +46,11 @@ let package = Package(
         // C libraries and the system calls that Swift's Glibc import cannot reach.
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CPGHASystem"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CPGHALoop"),
+
+        // PostgreSQL's protocol: bytes to messages and back, no sockets.
+        .target(name: "PGHAWire", dependencies: ["COpenSSL"], swiftSettings: strict),
 
         // SQL installed on servers, embedded in the executable.
         .target(
@@ -75,9 +80,13 @@ let package = Package(
         .target(
             name: "PGHAController",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient", "PGHAHTTP",
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
+                "PGHAHTTP",
                 hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
+        .target(
+            name: "PGHAPooler", dependencies: ["PGHAWire", "PGHACore", "COpenSSL", "CPGHALoop"],
+            swiftSettings: strict),
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
 
         // What the command line shows, without I/O.
@@ -89,7 +98,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -102,7 +111,8 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
-        .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
             name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),
@@ -117,11 +127,17 @@ let package = Package(
         .testTarget(
             name: "PGHAObservabilityTests", dependencies: ["PGHAObservability", log], swiftSettings: strict),
         .testTarget(
-            name: "PGHAAgentTests", dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHAHTTP", "PGHATesting", log],
+            name: "PGHAAgentTests",
+            dependencies: ["PGHAAgent", "PGHACore", "PGHAClient", "PGHAHTTP", "PGHATesting", log],
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+        .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAPoolerTests",
+            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHATesting"],
+            swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
             dependencies: [
@@ -131,7 +147,9 @@ let package = Package(
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACommand", "PGHACore", "pgha"],
+            dependencies: [
+                "PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACommand", "PGHACore", "PGHAPooler", "pgha",
+            ],
             path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),

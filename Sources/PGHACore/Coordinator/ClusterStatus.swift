@@ -254,6 +254,9 @@ extension Coordinator {
                 node.state = self.streamingState(node.spec.name, view, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
+            if let rule, view.attachedSince == nil, self.mayHaveForked(node.spec.name, seen, rule) {
+                node.problems.append("may have left \(rule.leader)'s history, and has no agent to tell: make it anew")
+            }
             if seen.replayPaused { node.problems.append("replay is paused") }
             if !seen.pendingRestart.isEmpty {
                 node.problems.append("waits for a restart: \(seen.pendingRestart.joined(separator: ", "))")

@@ -8,7 +8,7 @@ internal import Synchronization
 /// an address that worked before is used while the name server fails: a broken DNS must not make a healthy
 /// server look dead.
 package final class AddressResolver: Sendable {
-    static let shared = AddressResolver(resolve: AddressResolver.resolve)
+    package static let shared = AddressResolver(resolve: AddressResolver.resolve)
 
     /// Younger answers are used without asking again. Short, because a restarted container changes its address.
     static let freshness = Duration.seconds(5)

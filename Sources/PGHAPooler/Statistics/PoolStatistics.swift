@@ -1,0 +1,17 @@
+/// What a pool has done since its loop began. Plain sums: one addition each on the path.
+struct PoolStatistics {
+    var transactions: UInt64 = 0
+    var queries: UInt64 = 0
+    /// Bytes from and to clients.
+    var received: UInt64 = 0
+    var sent: UInt64 = 0
+    /// Clients that had to wait.
+    var waits: UInt64 = 0
+    /// Transactions that went to another server because the first did not run them.
+    var retries: UInt64 = 0
+    /// Transactions that ended with 40001 or 08007 because their server was lost; and how many of them with 08007.
+    var lostTransactions: UInt64 = 0
+    var unknownOutcomes: UInt64 = 0
+    /// Clients that came to keep their server, by reason.
+    var pins = [UInt64](repeating: 0, count: PinReason.allCases.count)
+}
