@@ -38,6 +38,10 @@ bench-failover: release ## Measure failover and switchover with the release buil
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
 	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" "$(scratch)/release/pgha-bench" $(ARGS)
 
+.PHONY: simulate
+simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
+	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
+
 .PHONY: format
 format: toolchain ## Format the sources in place
 	@swift format --in-place --recursive --parallel $(sources)

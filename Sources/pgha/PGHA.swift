@@ -20,6 +20,7 @@ struct PGHA: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Services:", subcommands: [ControllerCommand.self, AgentCommand.self, DemoCommand.self]),
+            CommandGroup(name: "Tests:", subcommands: [SimulateCommand.self]),
         ])
 
     static func main() async {
