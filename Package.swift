@@ -48,6 +48,11 @@ let package = Package(
         // C libraries and the system calls that Swift's Glibc import cannot reach.
         .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CPGHASystem"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CPGHALoop"),
+
+        // PostgreSQL's protocol: bytes to messages and back, no sockets.
+        .target(name: "PGHAWire", dependencies: ["COpenSSL"], swiftSettings: strict),
 
         // SQL installed on servers, embedded in the executable.
         .target(
@@ -81,6 +86,9 @@ let package = Package(
                 "PGHAHTTP",
                 hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
+        .target(
+            name: "PGHAPooler", dependencies: ["PGHAWire", "PGHACore", "COpenSSL", "CPGHALoop"],
+            swiftSettings: strict),
         .target(name: "PGHASimulation", dependencies: ["PGHACore"], swiftSettings: strict),
 
         // What the command line shows, without I/O.
@@ -128,6 +136,11 @@ let package = Package(
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+        .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHAPoolerTests",
+            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHATesting"],
+            swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
             dependencies: [

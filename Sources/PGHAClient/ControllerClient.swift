@@ -9,8 +9,8 @@ package import PGHACore
 package struct ControllerClient: Sendable {
     /// `http://host:port`.
     package let baseURL: String
-    private let token: BearerToken?
-    private let httpClient: HTTPClient
+    let token: BearerToken?
+    let httpClient: HTTPClient
     /// For one request.
     private let timeout: Duration
 
@@ -101,7 +101,7 @@ extension ControllerClient {
         try await self.send("POST", path, Nothing())
     }
 
-    private func send<Answer: Decodable>(
+    func send<Answer: Decodable>(
         _ method: String, _ path: String, _ body: some Encodable, timeout: Duration? = nil
     ) async throws(ControllerFailure) -> Answer {
         let data: Data

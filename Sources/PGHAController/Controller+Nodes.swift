@@ -12,7 +12,9 @@ extension Controller {
                 self.nodes[node.name]?.spec = node
                 continue
             }
-            self.nodes[node.name] = NodeRecord(spec: node, access: self.makeNode(node, identifier))
+            let access = self.makeNode(node, identifier)
+            self.nodes[node.name] = NodeRecord(spec: node, access: access)
+            self.start { for await _ in access.losses { await self.probeAll() } }
             if let old { self.start { await old.access.close() } }
             if node.agent != nil { self.start { await self.listen(to: node) } }
         }
@@ -63,8 +65,8 @@ extension Controller {
         self.deliver(.probed(name, result, began: began))
     }
 
-    /// Something failed on the leader: look again at once, at it and at what its standbys see. After the first
-    /// moments the ordinary interval is enough.
+    /// Something failed on the leader: look again at once, at it and at what its standbys see; then less and less
+    /// often (the pause is a quarter of the suspicion's age), until the ordinary interval is enough.
     func probeIfSuspicious() {
         guard let leader = self.coordinator.watched, let view = self.coordinator.nodes[leader], view.failure != nil,
             case .idle = self.coordinator.activity
@@ -76,13 +78,14 @@ extension Controller {
         let began = self.suspicionBegan ?? now
         self.suspicionBegan = began
         guard now - began < Self.urgentFor else { return }
+        let pause = max(Self.urgentProbe, (now - began) / 4)
         var soonest: Duration?
         for (name, record) in self.nodes where !record.isProbing {
-            let age = record.probedAt.map { now - $0 } ?? Self.urgentProbe
-            if age >= Self.urgentProbe {
+            let age = record.probedAt.map { now - $0 } ?? pause
+            if age >= pause {
                 self.probe(name)
             } else {
-                soonest = min(soonest ?? Self.urgentProbe, Self.urgentProbe - age)
+                soonest = min(soonest ?? pause, pause - age)
             }
         }
         guard let soonest, !self.urgentProbeIsDue else { return }

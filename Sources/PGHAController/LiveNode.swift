@@ -73,6 +73,8 @@ package struct LiveNode: NodeAccess {
         await self.probe.observe(timeout: timeout)
     }
 
+    package var losses: AsyncStream<Void> { self.probe.losses }
+
     package func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome {
         switch command {
         case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
@@ -128,6 +130,7 @@ package struct LiveNode: NodeAccess {
     }
 
     package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool) async throws {
+        try await self.control.warmUp()
         try await self.slots.ensureSlots(positions.keys.sorted())
         if advance { try await self.slots.advanceSlots(to: positions.compactMapValues { $0 }) }
     }

@@ -7,14 +7,18 @@ package protocol NodeAccess: Sendable {
     /// One look at the server; at most `timeout`.
     func probe(timeout: Duration) async -> Result<ServerObservation, ProbeFailure>
 
+    /// A value whenever the probing session was lost without our doing: a reason to look at once. For one reader;
+    /// ends with ``close()``.
+    var losses: AsyncStream<Void> { get }
+
     /// Carries out one order and answers exactly once.
     func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome
 
     /// The agent's facts: at once, with each change, and each second. Ends when the agent goes away.
     func facts() -> AsyncStream<AgentFacts>
 
-    /// Makes the reserved physical slot of each peer. With `advance` (on a standby) moves it to what the peer has,
-    /// where that is known.
+    /// Regular care: the session for orders is open, each peer has its reserved physical slot. With `advance` (on a
+    /// standby) moves it to what the peer has, where that is known.
     func keepSlots(_ peers: [NodeName: LSN?], advance: Bool) async throws
 
     /// An operator's restart of the server, through the agent.

@@ -1,12 +1,13 @@
 internal import Glibc
 
-/// One process that keeps a core busy until it is ended; it ends by itself after two minutes.
+/// One process that keeps a core busy until it is ended.
 package struct BusyLoop: Sendable {
     private let child: ChildProcess
 
-    package init() throws {
+    /// It ends by itself after `atMost`.
+    package init(atMost limit: Duration = .seconds(120)) throws {
         self.child = try ChildProcess(
-            arguments: ["/usr/bin/timeout", "120", "/bin/bash", "-c", "while :; do :; done"], dropsPrivileges: false)
+            arguments: ["/usr/bin/timeout", "\(limit.components.seconds)", "/bin/bash", "-c", "while :; do :; done"], dropsPrivileges: false)
     }
 
     package func end() {

@@ -48,20 +48,21 @@ struct ProbeTests {
         #expect(seen.timeline == TimelineID(2))
     }
 
-    @Test func aLostSessionIsReportedOnceAndOpenedAgain() async throws {
+    @Test func aLostSessionIsReportedAtOnceAndOpenedAgain() async throws {
         let server = try await ScratchPostgres.start()
         let probe = ServerProbe(server.parameters())
+        var losses = probe.losses.makeAsyncIterator()
         _ = try await probe.observe(timeout: .seconds(2)).get()
-        let lost = Task { await probe.waitUntilLost() }
         try await server.query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgha' AND pid <> pg_backend_pid()"
         )
-        #expect(await lost.value)
-        #expect(await probe.observe(timeout: .seconds(2)) == .failure(.reset))
+        #expect(await losses.next() != nil)
         #expect(try await probe.observe(timeout: .seconds(2)).get().inRecovery == false)
         server.kill()
-        #expect(await probe.observe(timeout: .seconds(2)) == .failure(.reset))
+        #expect(await losses.next() != nil)
         #expect(await probe.observe(timeout: .seconds(2)) == .failure(.refused))
+        await probe.close()
+        #expect(await losses.next() == nil)
     }
 
     @Test func aFullServerIsAlive() async throws {
@@ -70,9 +71,11 @@ struct ProbeTests {
         let server = try await ScratchPostgres.start(options)
         try await server.query("CREATE ROLE plain LOGIN")
         let parameters = server.parameters(user: "plain")
+        // Three of the five are for superusers. The session that made the role may take a moment to end.
         var sessions: [PostgresConnection] = []
-        while sessions.count < 5, let session = try? await PostgresConnection.open(parameters) {
-            sessions.append(session)
+        let deadline = ContinuousClock.now + .seconds(5)
+        while sessions.count < 2, ContinuousClock.now < deadline {
+            if let session = try? await PostgresConnection.open(parameters) { sessions.append(session) }
         }
         let failure = await ServerProbe(parameters).observe(timeout: .seconds(2))
         guard case .failure(.aliveBut(let code, _)) = failure else {

@@ -100,7 +100,7 @@ extension Failover {
             } else {
                 self.phase = .rereading(Set(again))
             }
-        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        case .claiming, .draining, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
@@ -121,7 +121,7 @@ extension Failover {
                     self.orders.send(self.sealingOrder(for: node), to: node, at: now, &effects)
                 }
             }
-        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        case .claiming, .draining, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
@@ -172,7 +172,8 @@ extension Failover {
             }
             let cohort = self.cohort(of: chosen)
             guard let copies = self.copies(for: cohort, at: now) else {
-                self.needsMoreCopies = true
+                // Starting an old leader costs the others time: first they have their chance to answer.
+                self.needsMoreCopies = !self.isUnheard(besides: cohort, at: now)
                 self.blockedReason =
                     "servers that can hold a copy: \(cohort.count), copies asked for: \(self.state.spec.durability.copies)"
                 continue

@@ -114,7 +114,7 @@ package struct RuleChange: Sendable {
         case .answered(let node, let command, let outcome):
             guard self.orders.accept(node, command) else { break }
             self.answered(outcome, at: now, &effects)
-        case .tick: break
+        case .drained, .tick: break
         }
         if self.progress == .running { self.sendOrder(at: now, &effects) }
         return effects

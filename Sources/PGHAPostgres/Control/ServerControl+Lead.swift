@@ -28,15 +28,15 @@ extension ServerControl {
             }
             let wanted: [ServerSetting: String] = [.pledge: pledge.description, .syncNames: list.setting]
             let now = try await self.checkedState(session, pledge)
-            try await self.apply(wanted, now, on: session) { _ in }
-            if case .any(let count, let names) = list { try await self.wakeWaiters(session, count, names) }
+            try await self.apply(wanted, now, on: session, meanwhile: { try await self.wakeWaiters(session, list) }) { _ in }
         }
     }
 
     /// Commits that waited behind the fence are released only when a walsender that has loaded the list hears from
     /// its standby again: up to `wal_receiver_status_interval` (1 s) later if nothing is written meanwhile. So write
     /// something once enough of them have loaded it. Best effort: it decides nothing.
-    private func wakeWaiters(_ session: PostgresConnection, _ count: Int, _ names: [ReplicationName]) async throws {
+    private func wakeWaiters(_ session: PostgresConnection, _ list: SyncList) async throws {
+        guard case .any(let count, let names) = list else { return }
         let listed = Set(names.map(\.description))
         let deadline = ContinuousClock.now + Self.wakeLimit
         while ContinuousClock.now < deadline {

@@ -8,13 +8,22 @@ extension ServerControl {
     /// Writes what differs of `wanted`, loads it and runs `body` on a new session that shows it.
     ///
     /// Without a difference `body` still gets a new session.
+    ///
+    /// - Parameter meanwhile: runs while the new session is opened, which takes some milliseconds.
     func apply<Value: Sendable>(
         _ wanted: [ServerSetting: String], _ state: ControlState, on session: PostgresConnection,
-        _ body: (PostgresConnection) async throws -> Value
+        meanwhile: () async throws -> Void = {}, _ body: (PostgresConnection) async throws -> Value
     ) async throws -> Value {
         let missing = state.missing(wanted)
         let asked = missing.isEmpty ? nil : try await self.write(missing, state, on: session)
-        let fresh = try await self.freshSession(showing: wanted, loadedAfter: asked)
+        async let opened = self.freshSession(showing: wanted, loadedAfter: asked)
+        do {
+            try await meanwhile()
+        } catch {
+            await (try? opened)?.close()
+            throw error
+        }
+        let fresh = try await opened
         do {
             let value = try await body(fresh)
             await fresh.close()

@@ -115,6 +115,19 @@ package actor ServerControl {
         }
     }
 
+    /// Sees to it that the session for commands is open and alive: logging in takes some milliseconds, which the first
+    /// command of a failover does not have.
+    package func warmUp() async throws(NodeFailure) {
+        guard !self.isBusy else { return }
+        do {
+            try await self.exclusively {
+                try await self.onWarmSession { _ = try await $0.query("SELECT", timeout: self.deadlines.settings) }
+            }
+        } catch {
+            throw Self.failure(error)
+        }
+    }
+
     /// Ends the kept session.
     package func close() async {
         let session = self.warm

@@ -8,11 +8,16 @@ package actor ServerProbe {
     /// Settings that wait for a restart, as of the configuration load that they were read at: scanning all
     /// settings costs the server about a millisecond, so it is done once per load.
     private var pendingRestart: (loadTime: Int64, names: [String]) = (0, [])
+    /// A value each time the session is lost without our doing, the moment that the network says so: a reason to
+    /// probe at once. For one reader.
+    package nonisolated let losses: AsyncStream<Void>
+    private let lossFound: AsyncStream<Void>.Continuation
 
     package init(_ parameters: ConnectionParameters) {
         var parameters = parameters
         parameters.settings.merge(sessionSettings) { _, ours in ours }
         self.parameters = parameters
+        (self.losses, self.lossFound) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Asks everything in one round trip (and opens the session first where there is none).
@@ -31,14 +36,18 @@ package actor ServerProbe {
         }
     }
 
-    /// Returns true as soon as the session is lost without our doing: a reason to probe at once. False when there
-    /// is no session, or it was closed here.
-    package func waitUntilLost() async -> Bool { await self.session?.waitUntilLost() ?? false }
-
     package func close() async {
+        self.lossFound.finish()
         let session = self.session
         self.session = nil
         await session?.close()
+    }
+
+    /// Once lost, a session is not asked again: the next probe finds out what a new one meets.
+    private func watch(_ session: PostgresConnection) async {
+        guard await session.waitUntilLost() else { return }
+        self.forget(session)
+        self.lossFound.yield()
     }
 
     /// 55000 object_not_in_prerequisite_state: the server was promoted between two functions of one statement.
@@ -77,6 +86,7 @@ package actor ServerProbe {
         }
         self.session = session
         self.pendingRestart = (0, [])
+        Task { await self.watch(session) }
         return session
     }
 

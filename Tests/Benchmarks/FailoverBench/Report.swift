@@ -20,6 +20,7 @@ struct Report: Codable {
     var series: [String: Series] = [:]
     var order: [String] = []
     var cost: [SteadyState.Cost] = []
+    var busy: BusyMachine.Outcome?
 
     init(machine: String) { self.machine = machine }
 
@@ -32,7 +33,11 @@ struct Report: Codable {
         for anomaly in series.anomalies { print("ANOMALY \(name): \(anomaly)") }
     }
 
-    var anomalies: [String] { self.series.values.flatMap(\.anomalies) }
+    var anomalies: [String] {
+        var found = self.series.values.flatMap(\.anomalies)
+        if let busy = self.busy, busy.failovers > 0 || busy.lostCommits > 0 { found.append("a busy machine") }
+        return found
+    }
 
     var table: String {
         let plain = self.series["plain SQL failover"]?.median
@@ -53,6 +58,12 @@ struct Report: Codable {
             for cost in self.cost {
                 lines.append(String(format: "| %@ | %.2f | %.1f |", cost.process, cost.cpuPercent, cost.rssMiB))
             }
+        }
+        if let busy = self.busy {
+            lines += [
+                "", "\(busy.minutes) minutes beside \(busy.busyProcesses) busy processes, median load \(busy.medianLoad): "
+                    + "\(busy.failovers) failovers, \(busy.commits) commits acknowledged, \(busy.lostCommits) of them lost",
+            ]
         }
         return lines.joined(separator: "\n")
     }

@@ -1,0 +1,78 @@
+internal import PGHAWire
+
+typealias ClientPointer = UnsafeMutablePointer<Client>
+
+/// One client connection. A plain struct in a slab: what most clients do not need is allocated beside it.
+struct Client: BitwiseCopyable {
+    enum Phase: UInt8 {
+        /// The place is not taken.
+        case free
+        /// No startup packet yet, or log-in under way; `logIn` is there.
+        case loggingIn
+        /// Logged in, no server.
+        case idle
+        /// In its pool's queue.
+        case waiting
+        /// Has a server that is being brought to the client's state.
+        case attaching
+        /// Has a server.
+        case active
+        /// Its transaction is over; the server is asked which settings it changed.
+        case settling
+        /// Gets what is pending, then is closed.
+        case closing
+    }
+
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt16
+        /// The socket may have bytes that were not read.
+        static let unread = Flags(rawValue: 1)
+        /// The peer has sent its last byte.
+        static let hungUp = Flags(rawValue: 2)
+        /// In the loop's list of clients to run again.
+        static let scheduled = Flags(rawValue: 4)
+        /// What is skipped of the present message is dropped, not forwarded.
+        static let dropsRest = Flags(rawValue: 8)
+        /// Keeps its server until it leaves: session mode, or state that cannot move.
+        static let pinned = Flags(rawValue: 16)
+        /// Speaks the replication protocol.
+        static let replication = Flags(rawValue: 32)
+        /// What is held was kept for want of a server: go on with it even if nothing more comes.
+        static let heldWhole = Flags(rawValue: 64)
+    }
+
+    var transport: Transport
+    let index: UInt32
+    let generation: UInt32
+    var phase = Phase.loggingIn
+    let role: PoolerConfiguration.Role
+    var flags: Flags = []
+    var pinReason = PinReason.none
+    /// Bytes of the present message that are still to come.
+    var rest: UInt32 = 0
+    var held = HeldInput()
+    var output: UnsafeMutablePointer<PendingOutput>?
+    var server: ServerPointer?
+    /// The pool it waits in, or that its server is of; once logged in never nil.
+    var pool: PoolPointer?
+    /// In the queue of its pool, or the list of those that log in.
+    var next: ClientPointer?
+    var previous: ClientPointer?
+    /// Nanoseconds of the loop's clock: when it began to wait, to log in, to use its server, to be idle.
+    var since: UInt64
+    /// Second half of the cancel key; the first half names thread and place.
+    var secret: UInt32 = 0
+    var logIn: Unmanaged<LogIn>?
+    /// Prepared statements by name; nil until the first.
+    var statements: UnsafeMutablePointer<ClientStatements>?
+    /// The values of its session's parameters.
+    var parameters: Unmanaged<ParameterSet>?
+
+    init(transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64) {
+        self.transport = transport
+        self.index = index
+        self.generation = generation
+        self.role = role
+        self.since = now
+    }
+}

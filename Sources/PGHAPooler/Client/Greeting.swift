@@ -1,0 +1,49 @@
+internal import PGHAWire
+
+/// What the sessions of a pool look like, as its servers report it.
+final class Welcome {
+    /// In the server's order and spelling.
+    let reported: [SessionSetting]
+    /// The settings of a session that asked for nothing.
+    let base: ParameterSet
+    /// How servers spell what clients asked for.
+    private(set) var canonical: [ObjectIdentifier: ParameterSet] = [:]
+    /// Keeps the keys of `canonical` alive, so that no other set gets the same identity.
+    private var asked: [ParameterSet] = []
+
+    init(reported: [SessionSetting], base: ParameterSet) {
+        self.reported = reported
+        self.base = base
+    }
+
+    /// Applications that make up a new name for every process must not fill the memory.
+    private static let limit = 200
+
+    func remember(_ asked: ParameterSet, as canonical: ParameterSet) {
+        if self.asked.count >= Self.limit {
+            self.asked = []
+            self.canonical = [:]
+        }
+        self.asked.append(asked)
+        self.canonical[ObjectIdentifier(asked)] = canonical
+    }
+}
+
+/// The first messages that a client gets.
+enum Greeting {
+    /// AuthenticationOk, and every ParameterStatus with the values of the client's own session.
+    static func append(_ welcome: Welcome, _ set: ParameterSet, to buffer: inout WireBuffer) {
+        buffer.authenticationOk()
+        for setting in welcome.reported {
+            let name = WireText(setting.name.bytes.map(ParameterName.lowercased))
+            buffer.parameterStatus(setting.name, set.value(of: name) ?? setting.value)
+        }
+    }
+}
+
+enum SecretNumber {
+    /// From the system's generator: whoever guesses it may cancel.
+    static func next() -> UInt32 { UInt32.random(in: 0...UInt32.max) }
+
+    static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
+}

@@ -1,0 +1,91 @@
+package import PGHAWire
+
+/// Everything about a pooler that an operator decides. A new value replaces the old one without a restart, except
+/// for `listeners` and `threads`.
+package struct PoolerConfiguration: Sendable {
+    /// When a server connection goes back to its pool.
+    package enum Mode: String, Sendable {
+        /// When the client leaves.
+        case session
+        /// At the end of each transaction.
+        case transaction
+        /// After each statement; transactions of several statements are refused.
+        case statement
+    }
+
+    /// Which servers a listener's clients are given.
+    package enum Role: UInt8, Sendable, BitwiseCopyable {
+        /// The leader.
+        case write
+        /// Standbys, and the leader as a last resort.
+        case read
+    }
+
+    package struct Listener: Sendable {
+        /// A numeric address, or the directory of a Unix socket.
+        package var host: String
+        /// 0 lets the system choose (TCP only).
+        package var port: UInt16
+        package var role: Role
+
+        package init(host: String, port: UInt16, role: Role = .write) {
+            self.host = host
+            self.port = port
+            self.role = role
+        }
+    }
+
+    package var listeners: [Listener] = []
+    /// Event loops; clients are spread over them by the kernel.
+    package var threads = 1
+    package var mode = Mode.transaction
+    package var limits = Limits()
+    package var timeouts = Timeouts()
+    /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
+    package var preparedStatements = 200
+    /// With which the pooler logs in to servers, by user. Nobody's where servers trust the pooler or clients' own
+    /// keys are passed through.
+    package var passwords: [WireText: Secret] = [:]
+
+    package init() {}
+
+    package struct Limits: Sendable {
+        /// Server connections per pool (user, database, server), over all threads.
+        package var poolSize = 20
+        /// More of them for clients that have waited for `reserveAfter`.
+        package var reserveSize = 0
+        package var reserveAfter = Duration.seconds(5)
+        /// Server connections to keep open once a pool is in use.
+        package var minimumPoolSize = 0
+        package var maximumClients = 10_000
+        /// 0: no limit of its own.
+        package var maximumClientsPerUser = 0
+        package var maximumClientsPerDatabase = 0
+        package var maximumServersPerDatabase = 0
+        package var maximumServersPerUser = 0
+
+        package init() {}
+    }
+
+    /// Zero means never.
+    package struct Timeouts: Sendable {
+        /// How long a client waits for a server connection.
+        package var queryWait = Duration.seconds(120)
+        package var query = Duration.zero
+        package var transaction = Duration.zero
+        package var idleInTransaction = Duration.zero
+        package var clientIdle = Duration.zero
+        package var clientLogIn = Duration.seconds(60)
+        package var serverConnect = Duration.seconds(15)
+        package var serverIdle = Duration.seconds(600)
+        /// Spread by up to a tenth, so that connections opened together do not close together.
+        package var serverLifetime = Duration.seconds(3600)
+        /// First pause after a failed connection attempt; doubles up to `connectPauseLimit`.
+        package var connectPause = Duration.milliseconds(100)
+        package var connectPauseLimit = Duration.seconds(5)
+        /// How long a client may leave replies unread while it holds a server connection.
+        package var slowClient = Duration.seconds(60)
+
+        package init() {}
+    }
+}

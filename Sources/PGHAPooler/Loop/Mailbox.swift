@@ -1,0 +1,77 @@
+internal import CPGHALoop
+internal import Glibc
+internal import PGHACore
+internal import Synchronization
+
+/// What other threads ask of a loop.
+enum LoopRequest: Sendable {
+    case apply(PoolTopology)
+    case reload(PoolerConfiguration)
+    /// A cancel request whose key names this loop.
+    case cancel(client: UInt32, secret: UInt32)
+    /// Runs `work` on the loop's thread: statistics and other rare questions.
+    case ask(@Sendable (inout PoolerLoop) -> Void)
+    case stop
+}
+
+/// Where other threads leave requests for a loop; an eventfd wakes it.
+final class Mailbox: Sendable {
+    let descriptor: Int32
+    private let requests = Mutex<[LoopRequest]>([])
+    /// All loops' mailboxes by number, set once before the threads start.
+    private let peers = Mutex<[WeakMailbox]>([])
+
+    private struct WeakMailbox {
+        weak var mailbox: Mailbox?
+    }
+
+    init?() {
+        self.descriptor = pgha_eventfd()
+        guard self.descriptor >= 0 else { return nil }
+    }
+
+    deinit { close(self.descriptor) }
+
+    func post(_ request: LoopRequest) {
+        self.requests.withLock { $0.append(request) }
+        pgha_eventfd_signal(self.descriptor)
+    }
+
+    func connect(to mailboxes: [Mailbox]) {
+        self.peers.withLock { $0 = mailboxes.map { WeakMailbox(mailbox: $0) } }
+    }
+
+    /// Leaves a request for another loop; a number that no loop has is ignored.
+    func postToPeer(_ number: Int, _ request: LoopRequest) {
+        let peer = self.peers.withLock { $0.indices.contains(number) ? $0[number].mailbox : nil }
+        peer?.post(request)
+    }
+
+    func take() -> [LoopRequest] {
+        pgha_eventfd_clear(self.descriptor)
+        return self.requests.withLock { requests in
+            defer { requests = [] }
+            return requests
+        }
+    }
+}
+
+extension PoolerLoop {
+    mutating func readMailbox() {
+        for request in self.mailbox.take() {
+            switch request {
+            case .apply(let topology): self.apply(topology)
+            case .reload(let configuration): self.reload(configuration)
+            case .cancel(let client, let secret): self.cancel(client: client, secret: secret)
+            case .ask(let work): work(&self)
+            case .stop: self.isStopping = true
+            }
+        }
+    }
+
+    mutating func reload(_ configuration: PoolerConfiguration) {
+        self.configuration = configuration
+        self.limits = LoopLimits(configuration)
+        for pool in self.pools.values { self.configure(pool) }
+    }
+}

@@ -1,0 +1,145 @@
+internal import CPGHALoop
+internal import PGHACore
+internal import PGHAWire
+
+/// One event loop: its clients, its servers, its pools. Runs on a thread of its own and shares nothing but its mailbox.
+///
+/// Intuition: every socket is registered once, edge-triggered, and read until it is empty. A turn reads into one
+/// shared buffer, walks over the message headers and sends whole spans of that buffer on. Connections are plain
+/// structs in slabs; their addresses stay. No class, closure or array is touched for a transaction.
+///
+/// Files: `Client/` and `Server/` follow the connections, `Pool/` hands servers out, `Parameters/` and
+/// `Statements/` keep sessions whole across servers, `Availability/` follows the topology.
+struct PoolerLoop: ~Copyable {
+    /// Room in front of the buffer for what was held back of a message.
+    static var frontRoom: Int { 8 * 1024 }
+    /// Larger was measured to be slower (256 KiB).
+    static var bufferSize: Int { 64 * 1024 }
+
+    let number: Int
+    let epoll: Int32
+    let mailbox: Mailbox
+    var configuration: PoolerConfiguration
+    var limits: LoopLimits
+    let listeners: [BoundListener]
+    var clients: Slab<Client>
+    var servers: Slab<Server>
+    var pools: [PoolKey: PoolPointer] = [:]
+    var topology = PoolTopology.unknown
+    /// Nanoseconds, read once per turn.
+    var now: UInt64
+    /// `frontRoom` bytes and then `bufferSize` bytes.
+    let input: UnsafeMutableRawPointer
+    var out = Outgoing()
+    /// Servers that have become free in this turn.
+    var firstReturning: ServerPointer?
+    /// Clients to run again without waiting for a report.
+    var scheduled: [Token] = []
+    var generation: UInt32 = 0
+    var random: SmallRandom
+    var parameterTable = ParameterTable()
+    var statementTable = StatementTable()
+    let classifier = StatementClassifier()
+    /// Counts Parses, to name them; see `Request.sequence`.
+    var sequence: UInt32 = 0
+    var nextTick: UInt64 = 0
+    var isStopping = false
+
+    init(number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener]) {
+        self.number = number
+        self.epoll = epoll
+        self.mailbox = mailbox
+        self.configuration = configuration
+        self.limits = LoopLimits(configuration)
+        self.listeners = listeners
+        self.clients = Slab(limit: 1 << 20)
+        self.servers = Slab(limit: 1 << 16)
+        self.now = pgha_now()
+        self.input = .allocate(byteCount: Self.frontRoom + Self.bufferSize, alignment: 4096)
+        self.random = SmallRandom(seed: self.now ^ UInt64(number) << 56)
+    }
+
+    // MARK: - Turns
+
+    mutating func run() {
+        let events = UnsafeMutablePointer<pgha_event>.allocate(capacity: 256)
+        defer { events.deallocate() }
+        while !self.isStopping {
+            let count = pgha_epoll_wait(self.epoll, events, 256, self.millisecondsToWait)
+            self.now = pgha_now()
+            if count > 0 {
+                for index in 0..<Int(count) { self.handle(events[index]) }
+            }
+            if !self.scheduled.isEmpty { self.runScheduled() }
+            if self.now >= self.nextTick { self.tick() }
+            self.clients.reclaim()
+            self.servers.reclaim()
+            self.statementTable.reclaim()
+        }
+        self.closeEverything()
+    }
+
+    private var millisecondsToWait: Int32 {
+        if !self.scheduled.isEmpty { return 0 }
+        if self.nextTick <= self.now { return 0 }
+        return Int32(truncatingIfNeeded: min((self.nextTick - self.now) / 1_000_000 + 1, 1000))
+    }
+
+    @inline(__always) private mutating func handle(_ event: pgha_event) {
+        let token = Token(bits: event.token)
+        switch token.kind {
+        case Token.Kind.client.rawValue:
+            let client = self.clients[token.index]
+            // A report about a connection that was closed earlier in this turn.
+            guard client.pointee.phase != .free, client.pointee.generation == token.generation else { return }
+            self.clientReady(client, event.flags)
+        case Token.Kind.server.rawValue:
+            let server = self.servers[token.index]
+            guard server.pointee.phase != .free, server.pointee.generation == token.generation else { return }
+            self.serverReady(server, event.flags)
+        case Token.Kind.listener.rawValue: self.acceptClients(self.listeners[Int(token.index)])
+        default: self.readMailbox()
+        }
+        self.handOutReturned()
+    }
+
+    /// Runs `client` again at the end of the turn.
+    mutating func schedule(_ client: ClientPointer) {
+        guard !client.pointee.flags.contains(.scheduled) else { return }
+        client.pointee.flags.insert(.scheduled)
+        self.scheduled.append(Token(.client, index: client.pointee.index, generation: client.pointee.generation))
+    }
+
+    private mutating func runScheduled() {
+        let tokens = self.scheduled
+        self.scheduled.removeAll(keepingCapacity: true)
+        for token in tokens {
+            let client = self.clients[token.index]
+            guard client.pointee.phase != .free, client.pointee.generation == token.generation else { continue }
+            client.pointee.flags.remove(.scheduled)
+            self.resume(client)
+            self.handOutReturned()
+        }
+    }
+
+    mutating func nextGeneration() -> UInt32 {
+        self.generation = (self.generation &+ 1) & 0xFF_FFFF
+        return self.generation
+    }
+
+    private mutating func closeEverything() {
+        for index in 0..<self.clients.highWater where self.clients[index].pointee.phase != .free {
+            self.dropClient(self.clients[index])
+        }
+        for index in 0..<self.servers.highWater where self.servers[index].pointee.phase != .free {
+            self.dropServer(self.servers[index])
+        }
+        for listener in self.listeners { listener.close() }
+        for pool in self.pools.values {
+            pool.deinitialize(count: 1)
+            pool.deallocate()
+        }
+        self.out.deallocate()
+        self.input.deallocate()
+    }
+}

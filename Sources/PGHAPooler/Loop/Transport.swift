@@ -1,0 +1,35 @@
+internal import CPGHALoop
+internal import Glibc
+
+/// A connection's socket, with or without TLS: the only place where bytes enter and leave.
+struct Transport: BitwiseCopyable {
+    let descriptor: Int32
+    /// The `SSL` of an encrypted connection.
+    var tls: OpaquePointer?
+
+    init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    /// The number of bytes; 0 at the end of the stream; `wouldBlock` or another negated errno.
+    @inline(__always) func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> Int {
+        pgha_receive(self.descriptor, buffer, capacity)
+    }
+
+    /// The number of bytes taken; `wouldBlock` or another negated errno.
+    @inline(__always) func send(_ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+        pgha_send(self.descriptor, bytes, count)
+    }
+
+    @inline(__always) func send(_ spans: UnsafePointer<iovec>, spanCount: Int) -> Int {
+        pgha_send_vector(self.descriptor, spans, spanCount)
+    }
+
+    /// The next byte without taking it; the results of `receive`.
+    func peek(_ byte: inout UInt8) -> Int {
+        let count = recv(self.descriptor, &byte, 1, Int32(MSG_PEEK))
+        return count >= 0 ? count : Int(-errno)
+    }
+
+    func close() { _ = Glibc.close(self.descriptor) }
+
+    static var wouldBlock: Int { Int(-EAGAIN) }
+}

@@ -1,0 +1,110 @@
+internal import CPGHALoop
+internal import Glibc
+package import PGHACore
+internal import Synchronization
+
+/// A connection pooler: event loops on threads of their own. All calls return at once.
+package final class Pooler: Sendable {
+    private let mailboxes: [Mailbox]
+    private let threads: Mutex<[pthread_t]>
+    /// Where each configured listener ended up, in order.
+    package let ports: [UInt16]
+
+    /// Binds every listener and starts the threads. Until the first `apply` clients wait.
+    package init(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
+        var ports = configuration.listeners.map(\.port)
+        var loops: [LoopStart] = []
+        let peers = try Self.mailboxes(max(configuration.threads, 1))
+        for number in 0..<peers.count {
+            var bound: [BoundListener] = []
+            for (index, listener) in configuration.listeners.enumerated() {
+                // A Unix socket cannot be shared by name: the first loop has it.
+                if listener.host.hasPrefix("/"), number > 0 { continue }
+                let socket = try BoundListener(listener, port: ports[index], shared: peers.count > 1)
+                ports[index] = socket.port
+                bound.append(socket)
+            }
+            loops.append(try LoopStart(number: number, mailbox: peers[number], configuration, bound))
+        }
+        self.ports = ports
+        self.mailboxes = peers
+        self.threads = Mutex([])
+        for loop in loops { try self.start(loop) }
+    }
+
+    private static func mailboxes(_ count: Int) throws(PoolerFailure) -> [Mailbox] {
+        var mailboxes: [Mailbox] = []
+        for _ in 0..<count {
+            guard let mailbox = Mailbox() else { throw .noResources(errno: errno) }
+            mailboxes.append(mailbox)
+        }
+        for mailbox in mailboxes { mailbox.connect(to: mailboxes) }
+        return mailboxes
+    }
+
+    private func start(_ loop: LoopStart) throws(PoolerFailure) {
+        var thread = pthread_t()
+        let result = pthread_create(&thread, nil, runLoop, Unmanaged.passRetained(loop).toOpaque())
+        guard result == 0 else { throw .noResources(errno: result) }
+        self.threads.withLock { $0.append(thread) }
+    }
+
+    /// A new view of the cluster, from the controller.
+    package func apply(_ topology: PoolTopology) { self.post(.apply(topology)) }
+
+    /// Takes over everything but listeners and threads.
+    package func reload(_ configuration: PoolerConfiguration) { self.post(.reload(configuration)) }
+
+    /// Closes everything and waits until the threads have ended.
+    package func stop() {
+        self.post(.stop)
+        let threads = self.threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in threads { pthread_join(thread, nil) }
+    }
+
+    private func post(_ request: LoopRequest) { for mailbox in self.mailboxes { mailbox.post(request) } }
+}
+
+/// What a loop's thread is started with.
+private final class LoopStart: Sendable {
+    let number: Int
+    let mailbox: Mailbox
+    let configuration: PoolerConfiguration
+    let listeners: [BoundListener]
+    let epoll: Int32
+
+    init(
+        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ listeners: [BoundListener]
+    ) throws(PoolerFailure) {
+        self.number = number
+        self.mailbox = mailbox
+        self.configuration = configuration
+        self.listeners = listeners
+        self.epoll = pgha_epoll_create()
+        guard self.epoll >= 0 else { throw .noResources(errno: errno) }
+        for (index, listener) in listeners.enumerated() {
+            let token = Token(.listener, index: UInt32(index))
+            guard pgha_epoll_add_level(self.epoll, listener.descriptor, token.bits) == 0 else {
+                throw .noResources(errno: errno)
+            }
+        }
+        guard pgha_epoll_add_level(self.epoll, mailbox.descriptor, Token(.mailbox, index: 0).bits) == 0 else {
+            throw .noResources(errno: errno)
+        }
+    }
+}
+
+/// A thread's life. A function and no closure: a closure made on the main actor would insist on running there.
+private func runLoop(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let argument else { return nil }
+    let start = Unmanaged<LoopStart>.fromOpaque(argument).takeRetainedValue()
+    var loop = PoolerLoop(
+        number: start.number, epoll: start.epoll, mailbox: start.mailbox, configuration: start.configuration,
+        listeners: start.listeners)
+    loop.run()
+    close(start.epoll)
+    return nil
+}

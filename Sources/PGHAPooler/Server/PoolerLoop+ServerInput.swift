@@ -1,0 +1,210 @@
+internal import PGHAWire
+
+/// What becomes of a server's message.
+enum ServerTaken {
+    case forward
+    case drop
+    /// Not complete, and it has to be looked at as a whole: wait for the rest.
+    case keep
+    /// The transaction is over: forward, then take the server from its client.
+    case finished
+    case broken
+}
+
+// What a server sends, once it is logged in.
+extension PoolerLoop {
+    /// Reads what the server has sent and passes it on to its client, until there is no more.
+    mutating func relay(_ server: ServerPointer) {
+        for turn in 1... {
+            // Back-pressure: nothing is read while the client has not taken the last.
+            if let client = server.pointee.client, client.pointee.output != nil {
+                server.pointee.flags.insert(.unread)
+                return
+            }
+            let front = Int(server.pointee.held.count)
+            let base = self.input + Self.frontRoom
+            let count = server.pointee.transport.receive(base, Self.bufferSize)
+            guard count > 0 else {
+                server.pointee.flags.remove(.unread)
+                if count != Transport.wouldBlock { self.serverBroke(server) }
+                return
+            }
+            var run = UnsafeRawBufferPointer(start: base, count: count)
+            if front > 0, let held = server.pointee.held.base {
+                (base - front).copyMemory(from: held, byteCount: front)
+                run = UnsafeRawBufferPointer(start: base - front, count: front + count)
+                server.pointee.held.release()
+            }
+            self.take(server, run)
+            if server.pointee.phase == .free { return }
+            if count < Self.bufferSize, !server.pointee.flags.contains(.hungUp) {
+                server.pointee.flags.remove(.unread)
+                return
+            }
+            // Others get their turn too.
+            if turn >= Self.readsPerTurn, server.pointee.phase == .busy, let client = server.pointee.client {
+                server.pointee.flags.insert(.unread)
+                return self.schedule(client)
+            }
+        }
+    }
+
+    /// Walks over a run of the server's messages. Neighbours that go on as they came are one span.
+    private mutating func take(_ server: ServerPointer, _ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        var start = base
+        var span = base
+        if server.pointee.rest > 0 {
+            let skipped = min(Int(server.pointee.rest), bytes.count)
+            server.pointee.rest -= UInt32(skipped)
+            start += skipped
+            if server.pointee.flags.contains(.dropsRest) { span = start }
+        }
+        var walk = MessageWalk(UnsafeRawBufferPointer(start: start, count: base + bytes.count - start))
+        walking: while true {
+            switch walk.next() {
+            case .message(let message):
+                switch self.takeMessage(server, message, &span) {
+                case .forward:
+                    if message.presentCount < message.totalCount {
+                        server.pointee.flags.remove(.dropsRest)
+                        server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                    }
+                case .drop:
+                    self.out.append(span, message.start - span)
+                    span = message.start + message.presentCount
+                    server.pointee.flags.insert(.dropsRest)
+                    server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                case .keep:
+                    self.out.append(span, message.start - span)
+                    server.pointee.held.keep(walk.rest(from: message.start))
+                    break walking
+                case .finished:
+                    self.out.append(span, message.start + message.presentCount - span)
+                    span = message.start + message.presentCount
+                    guard self.flushToClient(of: server) else { return }
+                    if let client = server.pointee.client { self.finishTurn(client, server) }
+                    if server.pointee.phase == .free { return }
+                case .broken:
+                    self.out.removeAll()
+                    return self.serverBroke(server)
+                }
+            case .done:
+                self.out.append(span, base + bytes.count - span)
+                break walking
+            case .partialHeader(let count):
+                self.out.append(span, base + bytes.count - count - span)
+                server.pointee.held.keep(walk.rest)
+                break walking
+            case .malformed:
+                self.out.removeAll()
+                return self.serverBroke(server)
+            }
+        }
+        if server.pointee.session.hasMadeUp { self.addMadeUp(server) }
+        _ = self.flushToClient(of: server)
+    }
+
+    /// Sends what `out` holds to the server's client; false when the client was closed on the way, and the server
+    /// then is not the caller's any more.
+    @inline(__always) private mutating func flushToClient(of server: ServerPointer) -> Bool {
+        guard !self.out.isEmpty else { return true }
+        guard let client = server.pointee.client else {
+            self.out.removeAll()
+            return true
+        }
+        server.pointee.pool.pointee.statistics.sent &+= UInt64(self.out.count)
+        return self.flush(to: client)
+    }
+
+    /// Answers to what was never sent, as soon as it is their turn.
+    private mutating func addMadeUp(_ server: ServerPointer) {
+        while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
+    }
+
+    /// The same, ahead of `message`.
+    private mutating func addMadeUp(
+        _ server: ServerPointer, before message: MessageView, _ span: inout UnsafeRawPointer
+    ) {
+        self.out.append(span, message.start - span)
+        span = message.start
+        if self.out.isNearlyFull(for: 64) { _ = self.flushToClient(of: server) }
+        self.addMadeUp(server)
+    }
+
+    @inline(__always) private mutating func takeMessage(
+        _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> ServerTaken {
+        guard Self.isSeen(server) else { return self.takeUnseen(server, message) }
+        switch message.type {
+        case BackendMessage.dataRow, BackendMessage.copyData:
+            // No request ends with them, so the queue need not be asked.
+            return .forward
+        case BackendMessage.readyForQuery:
+            if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+            return self.takeReady(server, message)
+        case BackendMessage.parameterStatus: return self.takeParameterStatus(server, message)
+        case BackendMessage.notificationResponse, BackendMessage.noticeResponse: return .forward
+        case BackendMessage.errorResponse:
+            if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+            return self.takeError(server, message)
+        case BackendMessage.commandComplete:
+            guard message.isComplete else { return .keep }
+            if message.body.first == UInt8(ascii: "D") { self.takeCommandTag(server, message.body) }
+        default: break
+        }
+        if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+        switch server.pointee.session.received(message.type) {
+        case .forward: return .forward
+        case .swallow: return .drop
+        case .broken: return .broken
+        }
+    }
+
+    /// Whether a client gets what the server says now.
+    @inline(__always) private static func isSeen(_ server: ServerPointer) -> Bool {
+        server.pointee.client?.pointee.phase == .active
+    }
+
+    @inline(__always) private mutating func takeReady(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+        guard message.isComplete else { return .keep }
+        guard let status = message.body.first else { return .broken }
+        switch server.pointee.session.receivedReady(status) {
+        case .broken: return .broken
+        case .swallow: return .drop
+        case .forward:
+            if server.pointee.session.isReleasable { return .finished }
+            return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
+        }
+    }
+
+    /// Statement mode has no transactions of several statements.
+    private mutating func takeOpenTransaction(_ server: ServerPointer) -> ServerTaken {
+        guard server.pointee.session.status != .idle, let client = server.pointee.client else { return .forward }
+        self.refuse(client, .featureNotSupported, "transaction blocks are not allowed in statement pooling mode")
+        return .drop
+    }
+
+    /// ReadyForQuery was sent on, nothing is owed, no transaction is open.
+    @inline(__always) private mutating func finishTurn(_ client: ClientPointer, _ server: ServerPointer) {
+        // A client that is in the middle of its next message keeps the server: the front of it was sent.
+        guard client.pointee.rest == 0, server.pointee.output == nil else { return }
+        if client.pointee.flags.contains(.pinned) { return }
+        if server.pointee.touch != nil { return self.readSettings(client, server) }
+        self.detach(client, server)
+        if client.pointee.flags.contains(.unread) { self.schedule(client) }
+    }
+
+    private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+        if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
+        if message.isComplete, let error = ErrorView(message.body) {
+            if error.isFatal { server.pointee.flags.insert(.saidGoodbye) }
+            if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
+                self.planIsStale(server, first.statement)
+            }
+        }
+        let verdict = server.pointee.session.received(message.type)
+        if server.pointee.session.hasFailures { self.forgetFailed(server) }
+        return verdict == .forward ? .forward : .drop
+    }
+}

@@ -1,0 +1,245 @@
+/// Follows one server connection's protocol: what it still owes, and whether it can go to another client.
+///
+/// Intuition: the server answers in order, so a queue of what was asked says whose turn each answer is, which
+/// answers the pooler asked for itself (swallowed), and where an answer has to be made up. An error makes the
+/// server skip to the next Sync, so the queue does too. Source: PostgreSQL manual, "Message Flow".
+///
+/// Public and not `package`, like all that the per-message path calls in this module: the compiler (6.3) inlines
+/// bodies of `package` declarations into other modules not at all, which cost 400 instructions per transaction.
+///
+/// Limits: it never looks into texts; whether a transaction is open is what ReadyForQuery says.
+public struct ServerSession: BitwiseCopyable {
+    public var requests = RequestRing()
+    /// The status of the last ReadyForQuery.
+    @inlinable public var status: TransactionStatus { self.lastStatus }
+    @usableFromInline var lastStatus = TransactionStatus.idle
+    /// Extended-protocol messages were sent after the last Sync: an implicit transaction may be open.
+    @usableFromInline var isUnsynced = false
+    /// The server skips everything up to the next Sync that it gets.
+    @usableFromInline var isDiscarding = false
+    /// The server takes CopyData and ignores Sync.
+    @usableFromInline var isCopyingIn = false
+    /// How many of the requests get their answers from the pooler.
+    @usableFromInline var madeUpCount: UInt32 = 0
+    /// CopyBothResponse was seen: replication, no transactions any more.
+    @inlinable public var isStreaming: Bool { self.isCopyingBoth }
+    @usableFromInline var isCopyingBoth = false
+    /// Parses that the server has skipped or failed since `takeFailures`; see there.
+    @inlinable public var hasFailures: Bool { self.didFail }
+    @usableFromInline var didFail = false
+
+    public init() {}
+
+    public mutating func deallocate() { self.requests.deallocate() }
+
+    /// What to do with a message from the server.
+    public enum Verdict {
+        case forward
+        /// The answer to something the client knows nothing of.
+        case swallow
+        /// The connection's protocol is not understood any more: close it.
+        case broken
+    }
+
+    // MARK: - What was sent
+
+    /// Nothing is owed and no transaction is open: another client may have it.
+    @inlinable public var isReleasable: Bool {
+        self.requests.isEmpty && self.status == .idle && !self.isUnsynced && !self.isStreaming
+    }
+
+    /// Whether the server works on something, as opposed to waiting for its client.
+    @inlinable public var isBusy: Bool { !self.requests.isEmpty }
+
+    /// A Query would be answered next and would hit nothing of the client's.
+    @inlinable public var canTakeQuery: Bool {
+        self.requests.isEmpty && !self.isUnsynced && !self.isStreaming && !self.isDiscarding
+    }
+
+    /// Records a message that goes to the server, or that is answered in its place.
+    @inlinable @inline(__always) public mutating func sent(_ request: Request) {
+        switch request.kind {
+        case .query, .functionCall, .injectedQuery:
+            // Skipped like everything else while the server waits for a Sync; it owes nothing for it.
+            if self.isDiscarding { return }
+            self.requests.append(request)
+        case .sync: self.sentSync(request)
+        case .copyEnd:
+            if self.isCopyingIn {
+                self.isCopyingIn = false
+            } else if !self.isDiscarding {
+                self.requests.append(request)
+            }
+        default:
+            self.isUnsynced = true
+            if self.isDiscarding { return self.discarded(request) }
+            self.requests.append(request)
+            if request.kind == .skippedParse || request.kind == .skippedClose { self.madeUpCount &+= 1 }
+        }
+    }
+
+    @inlinable mutating func sentSync(_ request: Request) {
+        if self.isCopyingIn { return }
+        self.isUnsynced = false
+        self.isDiscarding = false
+        self.requests.append(request)
+    }
+
+    // MARK: - What was received
+
+    /// Answers to make up are in the queue.
+    @inlinable public var hasMadeUp: Bool { self.madeUpCount > 0 }
+
+    /// The type of the next answer that has to be made up now: ParseComplete or CloseComplete.
+    public mutating func nextMadeUp() -> UInt8? {
+        guard self.madeUpCount > 0, let first = self.firstAnswerable else { return nil }
+        switch first.kind {
+        case .skippedParse:
+            self.requests.removeFirst()
+            self.madeUpCount -= 1
+            return BackendMessage.parseComplete
+        case .skippedClose:
+            self.requests.removeFirst()
+            self.madeUpCount -= 1
+            return BackendMessage.closeComplete
+        default: return nil
+        }
+    }
+
+    /// Takes note of a message from the server, ReadyForQuery excepted. Call `nextMadeUp` before and after.
+    @inlinable @inline(__always) public mutating func received(_ type: UInt8) -> Verdict {
+        guard let first = self.firstAnswerable else { return self.receivedUnasked(type) }
+        switch first.kind {
+        case .query, .functionCall:
+            if type == BackendMessage.copyInResponse || type == BackendMessage.copyBothResponse {
+                self.startedCopy(type)
+            } else if type == BackendMessage.errorResponse {
+                self.isCopyingIn = false
+            }
+            return .forward
+        case .injectedQuery: return .swallow
+        default: return self.receivedExtended(type, first)
+        }
+    }
+
+    /// The first request that gets an answer.
+    @inlinable var firstAnswerable: Request? {
+        @inline(__always) mutating get {
+            while let first = self.requests.first {
+                guard first.kind == .copyEnd else { return first }
+                self.requests.removeFirst()
+            }
+            return nil
+        }
+    }
+
+    @usableFromInline mutating func receivedUnasked(_ type: UInt8) -> Verdict {
+        if self.isStreaming { return .forward }
+        switch type {
+        case BackendMessage.noticeResponse, BackendMessage.notificationResponse, BackendMessage.parameterStatus,
+            BackendMessage.errorResponse:
+            return .forward
+        default: return .broken
+        }
+    }
+
+    @usableFromInline mutating func receivedExtended(_ type: UInt8, _ first: Request) -> Verdict {
+        switch type {
+        case BackendMessage.parseComplete: return self.answer(first, .parse, .injectedParse)
+        case BackendMessage.closeComplete: return self.answer(first, .close, .injectedClose)
+        case BackendMessage.bindComplete: return self.answer(first, .bind, .bind)
+        case BackendMessage.rowDescription, BackendMessage.noData:
+            return self.answer(first, .describe, .describe)
+        case BackendMessage.commandComplete, BackendMessage.emptyQueryResponse, BackendMessage.portalSuspended:
+            return self.answer(first, .execute, .execute)
+        case BackendMessage.errorResponse:
+            self.discardToSync()
+            return .forward
+        case BackendMessage.copyInResponse, BackendMessage.copyBothResponse:
+            self.startedCopy(type)
+            return .forward
+        default: return .forward
+        }
+    }
+
+    private mutating func answer(_ first: Request, _ own: Request.Kind, _ injected: Request.Kind) -> Verdict {
+        guard first.kind == own || first.kind == injected else { return .broken }
+        self.requests.removeFirst()
+        return first.kind == own ? .forward : .swallow
+    }
+
+    /// Takes note of ReadyForQuery. The swallowed ones end a Query of the pooler's own.
+    @inlinable @inline(__always) public mutating func receivedReady(_ statusByte: UInt8) -> Verdict {
+        guard let status = TransactionStatus(rawValue: statusByte) else { return .broken }
+        guard let first = self.firstAnswerable else { return self.streamEnded(status) }
+        switch first.kind {
+        case .query, .sync, .functionCall, .injectedQuery:
+            self.requests.removeFirst()
+            self.lastStatus = status
+            self.isCopyingIn = false
+            return first.kind == .injectedQuery ? .swallow : .forward
+        default: return .broken
+        }
+    }
+
+    /// Both sides are done with replication and back at commands.
+    @usableFromInline mutating func streamEnded(_ status: TransactionStatus) -> Verdict {
+        guard self.isCopyingBoth else { return .broken }
+        self.isCopyingBoth = false
+        self.isUnsynced = false
+        self.lastStatus = status
+        return .forward
+    }
+
+    @usableFromInline mutating func startedCopy(_ type: UInt8) {
+        if type == BackendMessage.copyBothResponse {
+            self.isCopyingBoth = true
+            self.requests.removeAll()
+            self.madeUpCount = 0
+            return
+        }
+        // Syncs that were sent ahead of the data are ignored by the server, so they get no ReadyForQuery.
+        var end = 1
+        while end < self.requests.count, self.requests[end].kind != .copyEnd { end += 1 }
+        let isEnded = end < self.requests.count
+        // Stops at the CopyDone, which itself is done with.
+        self.requests.filterFirst(isEnded ? end + 1 : end) { $0.kind != .sync && $0.kind != .copyEnd }
+        self.isCopyingIn = !isEnded
+        if !isEnded { self.isUnsynced = self.requests.first?.kind != .query }
+    }
+
+    // MARK: - Errors
+
+    /// The server skips everything up to the next Sync that it has got or will get.
+    private mutating func discardToSync() {
+        self.isCopyingIn = false
+        while let first = self.requests.first {
+            if first.kind == .sync { return }
+            self.discarded(first)
+            if first.kind == .skippedParse || first.kind == .skippedClose { self.madeUpCount -= 1 }
+            self.requests.removeFirst()
+        }
+        self.isDiscarding = true
+    }
+
+    /// Parses that were discarded since the last call, oldest first, at most as many as fit; they define nothing.
+    public private(set) var failedFrom: UInt32 = 0
+    public private(set) var failedThrough: UInt32 = 0
+
+    @usableFromInline mutating func discarded(_ request: Request) {
+        switch request.kind {
+        case .parse, .injectedParse, .skippedParse:
+            if !self.didFail { self.failedFrom = request.sequence }
+            self.failedThrough = request.sequence
+            self.didFail = true
+        default: break
+        }
+    }
+
+    /// The range of sequence numbers among which Parses were discarded; everything in it defines nothing.
+    public mutating func takeFailures() -> ClosedRange<UInt32>? {
+        guard self.didFail else { return nil }
+        self.didFail = false
+        return self.failedFrom...max(self.failedFrom, self.failedThrough)
+    }
+}
