@@ -51,6 +51,10 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 		-artifact_prefix="$(scratch)/fuzz/" -max_len=2048 -max_total_time=$(or $(FUZZ_SECONDS),600) \
 		-print_final_stats=1 $(ARGS)
 
+.PHONY: simulate
+simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
+	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
+
 .PHONY: format
 format: toolchain ## Format the sources in place
 	@swift format --in-place --recursive --parallel $(sources)

@@ -21,6 +21,7 @@ struct PGHA: AsyncParsableCommand {
             CommandGroup(
                 name: "Services:",
                 subcommands: [ControllerCommand.self, AgentCommand.self, PoolerCommand.self, DemoCommand.self]),
+            CommandGroup(name: "Tests:", subcommands: [SimulateCommand.self]),
         ])
 
     static func main() async {

@@ -140,6 +140,8 @@ package struct Coordinator: Sendable {
                 kind = forced ? .requested(target: planned, force: true) : .automatic
             }
             self.startFailover(kind, reason: reason, at: now, &effects)
+        case .promoting(_, let reason) where DecisionFaults.isOn(.undoRecorded):
+            self.startFailover(.automatic, reason: reason, at: now, &effects)
         case .promoting(let rule, let reason):
             self.start(
                 .failover(Failover(finishing: rule, reason: reason, state: state, at: now)), at: now, &effects)

@@ -44,16 +44,13 @@ struct PoolerLoop: ~Copyable {
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
     var isStopping = false
-<<<<<<< HEAD
     /// Nil: new clients are welcome.
     var draining: DrainMode?
-=======
     let drains: DrainBoard
     /// The last claim that `drains` was told of.
     var drainedClaim: Term?
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
->>>>>>> 8f5a2a7bcdea6954a1a17fce65d956a5dde131b2
 
     init(number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener],
         drains: DrainBoard

@@ -182,14 +182,11 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-<<<<<<< HEAD
             if !server.pointee.session.isBusy {
+                server.pointee.flags.remove(.mayCommit)
                 server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
                 server.pointee.askedAt = 0
             }
-=======
-            if !server.pointee.session.isBusy { server.pointee.flags.remove(.mayCommit) }
->>>>>>> 8f5a2a7bcdea6954a1a17fce65d956a5dde131b2
             if server.pointee.session.isReleasable { return .finished }
             return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
@@ -215,15 +212,11 @@ extension PoolerLoop {
     private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
-<<<<<<< HEAD
             if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
-            if error.isFatal { server.pointee.flags.insert(.saidGoodbye) }
-=======
             if error.isFatal {
                 server.pointee.flags.insert(.saidGoodbye)
                 if server.pointee.client?.pointee.flags.contains(.pinned) == false { return .lost }
             }
->>>>>>> 8f5a2a7bcdea6954a1a17fce65d956a5dde131b2
             if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
                 self.planIsStale(server, first.statement)
             }
