@@ -69,13 +69,19 @@ extension Agent {
             && !DurableFile.exists(self.directory.rewindMark)
     }
 
+    /// Finds the server that runs already. Before anyone is answered: "no postmaster", said by an agent that has not
+    /// looked yet, would make a controller replace a leader that lives.
+    func lookAround() async {
+        if let port = self.setup?.port { await self.local.use(port: port) }
+        await self.adopt()
+        await self.refreshFacts()
+    }
+
     /// What the agent does by itself when it starts.
     func begin() async {
-        if let port = self.setup?.port { await self.local.use(port: port) }
         let unfinished = self.directory.newData
         await Offload.run { for pid in ProcessTable.processes(mentioning: unfinished) { kill(pid, SIGKILL) } }
         await self.adopt()
-        await self.refreshFacts()
         if self.postmaster == nil { await self.restartStandby(after: .zero) }
     }
 

@@ -59,6 +59,7 @@ package struct AgentService: Service {
     }
 
     package func run() async throws {
+        await self.agent.lookAround()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.application.run() }
             group.addTask { try await AgentTick(agent: self.agent).run() }

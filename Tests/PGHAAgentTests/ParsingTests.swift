@@ -1,3 +1,4 @@
+import Glibc
 import PGHAClient
 import PGHACore
 import PGHAHTTP
@@ -144,6 +145,25 @@ import Testing
             node: try #require(NodeName("n1")), setup: ServerSetup(port: 5432, settings: [name: "1"]),
             socketDirectory: "/run/x", systemUser: "alice")
         #expect(files.problem != nil)
+    }
+
+    /// As many blocked calls as a clone, its stop and a look at the facts make together, and more.
+    @Test func blockedCallsDoNotHoldUpOthers() async {
+        await withTaskGroup(of: Duration?.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    await Offload.run { _ = usleep(2_000_000) }
+                    return nil
+                }
+            }
+            group.addTask {
+                try? await Task.sleep(for: .milliseconds(50))
+                let began = ContinuousClock.now
+                await Offload.run {}
+                return ContinuousClock.now - began
+            }
+            for await case let took? in group { #expect(took < .milliseconds(1_000)) }
+        }
     }
 
     @Test func tokensCompareWhole() {

@@ -147,6 +147,8 @@ extension Coordinator {
         if self.state?.spec[node]?.nofailover == true { return "it is nofailover" }
         guard rule.cohort.contains(node) else { return "it is not in the cohort" }
         guard let view = self.nodes[node], view.attachedSince != nil else { return "it is not streaming" }
+        // That it streams is the leader's word of its last look; that it went away may be known sooner.
+        if let failure = view.failure, !failure.provesLife { return "it does not answer" }
         if view.observation?.replayPaused == true { return "its replay is paused" }
         return nil
     }

@@ -12,7 +12,8 @@ final class StatementCanceller: Sendable {
     private static let limit = 8
 
     private let underWay = Mutex(0)
-    private let queue = DispatchQueue(label: "pgha.cancel", attributes: .concurrent)
+    /// For the deadlines. A queue of its own: those that hang must not hold them up.
+    private let timers = DispatchQueue(label: "pgha.cancel.timers")
 
     /// Whether the request was delivered, which is when the server has closed the request's connection.
     func send(_ request: Request, within patience: Duration) async -> Bool {
@@ -32,7 +33,9 @@ final class StatementCanceller: Sendable {
         let answer = Answer()
         return await withCheckedContinuation { continuation in
             answer.expect(continuation)
-            self.queue.async {
+            // A queue for each, which has a thread of its own: a concurrent one has as many as the machine has processors,
+            // and gets another each second.
+            DispatchQueue(label: "pgha.cancel").async {
                 var buffer = [CChar](repeating: 0, count: 256)
                 let sent = PQcancel(request.raw, &buffer, Int32(buffer.count)) == 1
                 PQfreeCancel(request.raw)
@@ -40,7 +43,7 @@ final class StatementCanceller: Sendable {
                 answer.give(sent)
             }
             let milliseconds = Int(patience.wholeMilliseconds)
-            self.queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { answer.give(false) }
+            self.timers.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { answer.give(false) }
         }
     }
 

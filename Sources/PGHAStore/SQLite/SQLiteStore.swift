@@ -197,7 +197,7 @@ package final class SQLiteStore: ClusterStore {
         _ body: @escaping @Sendable () throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withCheckedContinuation { continuation in
-            DispatchQueue.global().async {
+            DispatchQueue(label: "pgha.store").async {
                 continuation.resume(returning: Result { () throws(StoreError) in try body() })
             }
         }
