@@ -33,9 +33,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
-        .package(
-            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
-            traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
@@ -150,7 +148,9 @@ let package = Package(
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "PGHAPooler", "pgha"],
+            dependencies: [
+                "PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACommand", "PGHACore", "PGHAPooler", "pgha",
+            ],
             path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(
