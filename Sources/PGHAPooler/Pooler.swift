@@ -1,6 +1,7 @@
 internal import CPGHALoop
 internal import Glibc
 package import PGHACore
+internal import PGHAWire
 internal import Synchronization
 
 /// A connection pooler: event loops on threads of their own. All calls return at once.
@@ -9,9 +10,12 @@ package final class Pooler: Sendable {
     private let threads: Mutex<[pthread_t]>
     /// Where each configured listener ended up, in order.
     package let ports: [UInt16]
+    private let mockSecret: Secret
 
     /// Binds every listener and starts the threads. Until the first `apply` clients wait.
     package init(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
+        self.mockSecret = Secret(SecretNumber.bytes(32))
+        let security = try Security(configuration, mockSecret: self.mockSecret)
         var ports = configuration.listeners.map(\.port)
         var loops: [LoopStart] = []
         let peers = try Self.mailboxes(max(configuration.threads, 1))
@@ -24,7 +28,7 @@ package final class Pooler: Sendable {
                 ports[index] = socket.port
                 bound.append(socket)
             }
-            loops.append(try LoopStart(number: number, mailbox: peers[number], configuration, bound))
+            loops.append(try LoopStart(number: number, mailbox: peers[number], configuration, security, bound))
         }
         self.ports = ports
         self.mailboxes = peers
@@ -52,8 +56,11 @@ package final class Pooler: Sendable {
     /// A new view of the cluster, from the controller.
     package func apply(_ topology: PoolTopology) { self.post(.apply(topology)) }
 
-    /// Takes over everything but listeners and threads.
-    package func reload(_ configuration: PoolerConfiguration) { self.post(.reload(configuration)) }
+    /// Takes over everything but listeners and threads, and reads all files again. When one of them cannot be used
+    /// nothing changes.
+    package func reload(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
+        self.post(.reload(configuration, try Security(configuration, mockSecret: self.mockSecret)))
+    }
 
     /// Closes everything and waits until the threads have ended.
     package func stop() {
@@ -73,15 +80,18 @@ private final class LoopStart: Sendable {
     let number: Int
     let mailbox: Mailbox
     let configuration: PoolerConfiguration
+    let security: Security
     let listeners: [BoundListener]
     let epoll: Int32
 
     init(
-        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ listeners: [BoundListener]
+        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ security: Security,
+        _ listeners: [BoundListener]
     ) throws(PoolerFailure) {
         self.number = number
         self.mailbox = mailbox
         self.configuration = configuration
+        self.security = security
         self.listeners = listeners
         self.epoll = pgha_epoll_create()
         guard self.epoll >= 0 else { throw .noResources(errno: errno) }
@@ -101,9 +111,10 @@ private final class LoopStart: Sendable {
 private func runLoop(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let argument else { return nil }
     let start = Unmanaged<LoopStart>.fromOpaque(argument).takeRetainedValue()
+    pgha_block_sigpipe()
     var loop = PoolerLoop(
         number: start.number, epoll: start.epoll, mailbox: start.mailbox, configuration: start.configuration,
-        listeners: start.listeners)
+        security: start.security, listeners: start.listeners)
     loop.run()
     close(start.epoll)
     return nil

@@ -102,6 +102,14 @@ final class RawClient {
         }
     }
 
+    /// One byte that is no message: the answer to a request for encryption.
+    func readByte() throws -> UInt8? {
+        var byte: UInt8 = 0
+        let count = recv(self.descriptor, &byte, 1, 0)
+        guard count >= 0 else { throw Failure(description: "recv: \(String(cString: strerror(errno)))") }
+        return count == 1 ? byte : nil
+    }
+
     private func note(_ message: Message) {
         if message.type == "S" {
             let parts = message.body.split(separator: 0, omittingEmptySubsequences: false)

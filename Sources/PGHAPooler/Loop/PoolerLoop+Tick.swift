@@ -12,6 +12,7 @@ extension PoolerLoop {
             self.openServersIfNeeded(pool)
         }
         self.checkServers()
+        self.checkLookups()
         self.checkClients()
         self.handOutReturned()
     }
