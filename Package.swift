@@ -102,7 +102,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -115,7 +115,8 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
-        .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
             name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),

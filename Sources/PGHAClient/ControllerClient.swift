@@ -10,7 +10,7 @@ package struct ControllerClient: Sendable {
     /// `http://host:port`.
     package let baseURL: String
     private let token: BearerToken?
-    private let httpClient: HTTPClient
+    let httpClient: HTTPClient
     /// For one request.
     private let timeout: Duration
 
@@ -101,7 +101,7 @@ extension ControllerClient {
         try await self.send("POST", path, Nothing())
     }
 
-    private func send<Answer: Decodable>(
+    func send<Answer: Decodable>(
         _ method: String, _ path: String, _ body: some Encodable, timeout: Duration? = nil
     ) async throws(ControllerFailure) -> Answer {
         let data: Data
@@ -128,9 +128,7 @@ extension ControllerClient {
     private func bytes(
         _ method: String, _ path: String, body: Data?, timeout: Duration
     ) async throws(ControllerFailure) -> (Int, Data) {
-        var request = HTTPClientRequest(url: self.baseURL + path)
-        request.method = HTTPMethod(rawValue: method)
-        if let token = self.token { request.headers.add(name: "authorization", value: "Bearer \(token.value)") }
+        var request = self.request(method, path)
         if let body {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(Array(body))
@@ -144,7 +142,14 @@ extension ControllerClient {
         }
     }
 
-    private func failure(_ status: Int, _ body: Data) -> ControllerFailure {
+    func request(_ method: String, _ path: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: self.baseURL + path)
+        request.method = HTTPMethod(rawValue: method)
+        if let token = self.token { request.headers.add(name: "authorization", value: "Bearer \(token.value)") }
+        return request
+    }
+
+    func failure(_ status: Int, _ body: Data) -> ControllerFailure {
         if status == 401 || status == 403 {
             return .unauthorised(url: self.baseURL, hasToken: self.token != nil)
         }

@@ -129,3 +129,43 @@ struct FirstPacketTests {
         #expect(try other.client([(name, value)]).value("SELECT 1") == "1")
     }
 }
+
+@Suite("Sessions keep what a commit means", .serialized, .enabled(if: ScratchPostgres.unavailable == nil))
+struct SettingRefusalTests {
+    @Test(arguments: [PoolerConfiguration.Mode.transaction, .session])
+    func aStatementThatLowersItFailsLikeAnyOther(mode: PoolerConfiguration.Mode) async throws {
+        let rig = try await PoolerRig.start { $0.mode = mode }
+        let client = try rig.client()
+        for statement in [
+            "SET synchronous_commit = off", "SELECT set_config('synchronous_commit', 'local', false)",
+            "SET LOCAL client_min_messages TO error",
+        ] {
+            #expect(try client.query(statement) == ["E:42501", "Z:I"], "\(statement)")
+        }
+        #expect(try client.value("SHOW synchronous_commit") == "on")
+        #expect(try client.query("SET synchronous_commit = on") == ["C:SET", "Z:I"])
+        // Inside of a transaction it fails the transaction.
+        #expect(try client.query("BEGIN") == ["C:BEGIN", "Z:T"])
+        #expect(try client.query("SET LOCAL synchronous_commit = off") == ["E:42501", "Z:E"])
+        #expect(try client.query("ROLLBACK") == ["C:ROLLBACK", "Z:I"])
+    }
+
+    @Test(arguments: [PoolerConfiguration.Mode.transaction, .session], ["", "name"])
+    func soItDoesInAPipeline(mode: PoolerConfiguration.Mode, name: String) async throws {
+        let rig = try await PoolerRig.start { $0.mode = mode }
+        let client = try rig.client()
+        client.send { buffer in
+            buffer.parse(name, "SET synchronous_commit = off")
+            buffer.bind(name)
+            buffer.execute()
+            buffer.sync()
+            buffer.query("SHOW synchronous_commit")
+        }
+        #expect(try client.answers(ready: 2) == ["1", "2", "E:42501", "Z:I", "T", "D:on", "C:SHOW", "Z:I"])
+    }
+
+    @Test func theOperatorMayAllowIt() async throws {
+        let rig = try await PoolerRig.start { $0.authentication.allowsRiskySettings = true }
+        #expect(try rig.client().query("SET synchronous_commit = off") == ["C:SET", "Z:I"])
+    }
+}

@@ -10,9 +10,10 @@ final class PoolerRig: Sendable {
     var port: UInt16 { self.pooler.ports[0] }
 
     static func start(
-        poolSize: Int = 1, _ configure: (inout PoolerConfiguration) -> Void = { _ in }
+        server: ScratchPostgres? = nil, poolSize: Int = 1,
+        _ configure: (inout PoolerConfiguration) -> Void = { _ in }
     ) async throws -> PoolerRig {
-        let server = try await ScratchPostgres.start()
+        let server = if let server { server } else { try await ScratchPostgres.start() }
         var configuration = PoolerConfiguration()
         configuration.listeners = [.init(host: "127.0.0.1", port: 0)]
         configuration.limits.poolSize = poolSize

@@ -40,17 +40,15 @@ extension PoolerConfiguration {
 
 extension HBARules {
     /// `scram-sha-256` for everybody from everywhere.
-    package static let passwords: HBARules = {
-        let text = "local all all scram-sha-256\nhost all all all scram-sha-256"
-        guard let rules = try? HBARules(text) else { preconditionFailure("the rules by default cannot be read") }
-        return rules
-    }()
+    package static let passwords = Self.everywhere("scram-sha-256")
 
     /// Lets everybody in without a question. For tests and benchmarks.
-    package static let trust: HBARules = {
-        guard let rules = try? HBARules("local all all trust\nhost all all all trust") else {
-            preconditionFailure("the rules of trust cannot be read")
-        }
+    package static let trust = Self.everywhere("trust")
+
+    /// `all` does not mean replication connections.
+    private static func everywhere(_ method: String) -> HBARules {
+        let text = "local all,replication all \(method)\nhost all,replication all all \(method)"
+        guard let rules = try? HBARules(text) else { preconditionFailure("rules that cannot be read: \(text)") }
         return rules
-    }()
+    }
 }

@@ -14,6 +14,7 @@ extension PoolerLoop {
         self.checkServers()
         self.checkLookups()
         self.checkClients()
+        if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()
     }
 
@@ -83,7 +84,7 @@ extension PoolerLoop {
                 if Self.isOver(age, self.limits.transaction) {
                     self.refuse(client, .transactionTimeout, "transaction timeout")
                 }
-            case .waiting, .attaching, .free: break
+            case .waiting, .attaching, .settling, .free: break
             }
         }
     }

@@ -44,10 +44,13 @@ struct PoolerLoop: ~Copyable {
     var random: SmallRandom
     var parameterTable = ParameterTable()
     var statementTable = StatementTable()
+    let classifier = StatementClassifier()
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
     var isStopping = false
+    /// Nil: new clients are welcome.
+    var draining: DrainMode?
 
     init(
         number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, security: Security,
@@ -85,6 +88,8 @@ struct PoolerLoop: ~Copyable {
             self.statementTable.reclaim()
         }
         self.closeEverything()
+        // Who still asks is answered with what there is.
+        for case .ask(let work) in self.mailbox.end() { work(&self) }
     }
 
     private var millisecondsToWait: Int32 {
@@ -144,11 +149,12 @@ struct PoolerLoop: ~Copyable {
             self.dropServer(self.servers[index])
         }
         self.lookups.connection?.transport.close()
-        for listener in self.listeners { listener.close() }
+        if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)
             pool.deallocate()
         }
+        self.pools = [:]
         self.out.deallocate()
         self.input.deallocate()
     }

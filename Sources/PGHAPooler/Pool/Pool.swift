@@ -14,6 +14,11 @@ struct PoolKey: Hashable {
     let user: WireText
     let database: WireText
     let target: Target
+    /// What a replication client's startup packet said besides: its server connection is opened with the same, and
+    /// nobody else ever gets it. Empty for all others.
+    var replication: [SessionSetting] = []
+
+    var isReplication: Bool { !self.replication.isEmpty }
 }
 
 /// Server connections of one user to one database on one server, and the clients that wait for one.
@@ -45,12 +50,17 @@ struct Pool: ~Copyable {
     /// What the server said at the last attempt, if it said something.
     var lastRefusal: [UInt8] = []
     var statistics = PoolStatistics()
+    var durations = PoolDurations()
+    /// What servers reported to clients.
+    var errors: [SQLState: UInt64] = [:]
 
     init(key: PoolKey, mode: PoolerConfiguration.Mode, limit: Int) {
         self.key = key
         self.mode = mode
         self.limit = limit
     }
+
+    deinit { self.durations.deallocate() }
 
     // MARK: - Idle servers
 

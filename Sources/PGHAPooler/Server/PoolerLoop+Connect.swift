@@ -53,8 +53,9 @@ extension PoolerLoop {
         server.pointee.phase = .loggingIn
         let key = server.pointee.pool.pointee.key
         guard let node = self.node(of: server.pointee.pool) else { return self.serverBroke(server) }
-        let logIn = ServerLogIn(
-            self.target(node, user: key.user, database: key.database), proof: self.proof(for: key.user))
+        var target = self.target(node, user: key.user, database: key.database)
+        target.parameters = key.replication.map { StartupMessage.Parameter($0.name, $0.value) }
+        let logIn = ServerLogIn(target, proof: self.proof(for: key.user))
         server.pointee.logIn = Unmanaged.passRetained(logIn)
         self.out.removeAll()
         logIn.begin(&self.out)

@@ -172,8 +172,21 @@ extension PoolerLoop {
         switch server.pointee.session.receivedReady(status) {
         case .broken: return .broken
         case .swallow: return .drop
-        case .forward: return server.pointee.session.isReleasable ? .finished : .forward
+        case .forward:
+            if !server.pointee.session.isBusy {
+                server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
+                server.pointee.askedAt = 0
+            }
+            if server.pointee.session.isReleasable { return .finished }
+            return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
+    }
+
+    /// Statement mode has no transactions of several statements.
+    private mutating func takeOpenTransaction(_ server: ServerPointer) -> ServerTaken {
+        guard server.pointee.session.status != .idle, let client = server.pointee.client else { return .forward }
+        self.refuse(client, .featureNotSupported, "transaction blocks are not allowed in statement pooling mode")
+        return .drop
     }
 
     /// ReadyForQuery was sent on, nothing is owed, no transaction is open.
@@ -181,6 +194,7 @@ extension PoolerLoop {
         // A client that is in the middle of its next message keeps the server: the front of it was sent.
         guard client.pointee.rest == 0, server.pointee.output == nil else { return }
         if client.pointee.flags.contains(.pinned) { return }
+        if server.pointee.touch != nil { return self.readSettings(client, server) }
         self.detach(client, server)
         if client.pointee.flags.contains(.unread) { self.schedule(client) }
     }
@@ -188,6 +202,7 @@ extension PoolerLoop {
     private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
+            if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
             if error.isFatal { server.pointee.flags.insert(.saidGoodbye) }
             if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
                 self.planIsStale(server, first.statement)

@@ -28,13 +28,13 @@ extension PoolerLoop {
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
-        let statement = self.statementTable.retain(body)
+        let (statement, isRefused) = self.retain(body)
         let sequence = self.nextSequence()
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
         if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
             request = .skippedParse
-        } else if name.isEmpty, self.isNew(statement) {
+        } else if name.isEmpty, !isRefused, self.isNew(statement) {
             // Passed on without a name, as it came.
             self.statements(of: server).pointee.setUnnamed(statement, sequence: sequence, &self.statementTable)
             server.pointee.session.sent(Request(.parse, sequence: sequence))
@@ -45,6 +45,16 @@ extension PoolerLoop {
         }
         server.pointee.session.sent(Request(request, sequence: sequence))
         return .done
+    }
+
+    /// The statement of a Parse, or the one that takes its place because it must not be sent.
+    private mutating func retain(_ body: UnsafeRawBufferPointer) -> (statement: StatementPointer, isRefused: Bool) {
+        let statement = self.statementTable.retain(body)
+        guard statement.pointee.needsAttention, let refusal = self.settingRefusal(of: statement.pointee.text) else {
+            return (statement, false)
+        }
+        self.statementTable.release(statement)
+        return (refusal.parseContent.withUnsafeBytes { self.statementTable.retain($0) }, true)
     }
 
     /// Whether a statement without a name is seen for the first time.
@@ -145,6 +155,8 @@ extension PoolerLoop {
         _ client: ClientPointer, _ server: ServerPointer, _ name: UnsafeRawBufferPointer
     ) -> StatementPointer? {
         guard let statement = client.pointee.statements?.pointee.find(name, self.statementTable) else { return nil }
+        // What may not be sent was replaced when it was parsed.
+        if statement.pointee.needsAttention { _ = self.inspect(client, server, statement.pointee.text) }
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
         self.ensure(statement, on: server)
         return statement
@@ -200,6 +212,12 @@ extension PoolerLoop {
         guard body.first == UInt8(ascii: "D"), CommandTag.forgetsStatements(body) else { return }
         server.pointee.statements?.pointee.removeAll(&self.statementTable)
         server.pointee.client?.pointee.statements?.pointee.removeAll(&self.statementTable)
+        // DISCARD ALL resets settings and everything else, too.
+        guard body.count == "DISCARD ALL".utf8.count + 1 else { return }
+        if let client = server.pointee.client {
+            self.unpin(client)
+            if server.pointee.touch == nil { server.pointee.touch = Unmanaged.passRetained(SessionTouch()) }
+        }
     }
 
     // MARK: - Side objects

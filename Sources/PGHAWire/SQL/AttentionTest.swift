@@ -45,10 +45,50 @@ package enum AttentionTest {
     private static let end: UInt32 = 0x64_6E65
 
     private static func mentionsSession(_ text: UnsafeRawBufferPointer, from start: Int) -> Bool {
-        for index in start..<text.count {
+        // Blanks and semicolons at the end separate nothing.
+        var end = text.count
+        while end > start, text[end &- 1].isSpace || text[end &- 1] == 0x3B { end &-= 1 }
+        guard end &- start > 9 else { return Self.mentionsSession(text, start, end) }
+        var index = start
+        // A word needs the two bytes behind it, too.
+        let last = end &- 10
+        while true {
+            if Self.mayMatter(text, index), Self.mentionsSession(text, index, index &+ 8) { return true }
+            if index == last { break }
+            index = index &+ 8 < last ? index &+ 8 : last
+        }
+        return Self.mentionsSession(text, end &- 2, end)
+    }
+
+    /// Eight bytes at once: whether one of them is `;`, `&`, `_` two in front of d, o or e, or the first of `te` in
+    /// any case. Seldom true for nothing. Not by `SIMD`: the compiler (6.3) makes 10,000 instructions of it where
+    /// this takes 300.
+    @inline(__always) private static func mayMatter(_ text: UnsafeRawBufferPointer, _ index: Int) -> Bool {
+        let first = text.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+        let second = text.loadUnaligned(fromByteOffset: index &+ 1, as: UInt64.self) | Self.each(0x20)
+        var marks = Self.has(first, 0x3B) | Self.has(first, 0x26)
+        let underscores = Self.has(first, 0x5F)
+        if underscores != 0 {
+            let third = text.loadUnaligned(fromByteOffset: index &+ 2, as: UInt64.self) | Self.each(0x20)
+            marks |= underscores & (Self.has(third, 0x64) | Self.has(third, 0x6F) | Self.has(third, 0x65))
+        }
+        return marks | (Self.has(first | Self.each(0x20), 0x74) & Self.has(second, 0x65)) != 0
+    }
+
+    @inline(__always) private static func each(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
+
+    /// The high bit of every byte that is `byte`; rarely of one that is not, above one that is.
+    @inline(__always) private static func has(_ bytes: UInt64, _ byte: UInt64) -> UInt64 {
+        let difference = bytes ^ Self.each(byte)
+        return (difference &- Self.each(0x01)) & ~difference & Self.each(0x80)
+    }
+
+    private static func mentionsSession(_ text: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Bool {
+        var index = start
+        while index < end {
+            defer { index &+= 1 }
             switch text[index] {
-            // Looked behind once: a long row of semicolons would take its length squared.
-            case 0x3B: return !Self.isBlank(text, from: index &+ 1)
+            case 0x3B: return true
             case 0x26, 0x54, 0x5F, 0x74: if Self.confirms(text, index) { return true }
             default: continue
             }
@@ -67,11 +107,6 @@ package enum AttentionTest {
         case 0x54, 0x74: return Self.begins(text, index, "temp")
         default: return false
         }
-    }
-
-    private static func isBlank(_ text: UnsafeRawBufferPointer, from start: Int) -> Bool {
-        for index in start..<text.count where !text[index].isSpace && text[index] != 0x3B { return false }
-        return true
     }
 
     @inline(__always) private static func begins(

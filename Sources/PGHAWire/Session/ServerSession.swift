@@ -134,12 +134,11 @@ public struct ServerSession: BitwiseCopyable {
     }
 
     @usableFromInline mutating func receivedUnasked(_ type: UInt8) -> Verdict {
+        if self.isStreaming { return .forward }
         switch type {
         case BackendMessage.noticeResponse, BackendMessage.notificationResponse, BackendMessage.parameterStatus,
             BackendMessage.errorResponse:
             return .forward
-        case BackendMessage.copyData, BackendMessage.copyDone, BackendMessage.commandComplete:
-            return self.isStreaming ? .forward : .broken
         default: return .broken
         }
     }
@@ -171,9 +170,8 @@ public struct ServerSession: BitwiseCopyable {
 
     /// Takes note of ReadyForQuery. The swallowed ones end a Query of the pooler's own.
     @inlinable @inline(__always) public mutating func receivedReady(_ statusByte: UInt8) -> Verdict {
-        guard let status = TransactionStatus(rawValue: statusByte), let first = self.firstAnswerable else {
-            return .broken
-        }
+        guard let status = TransactionStatus(rawValue: statusByte) else { return .broken }
+        guard let first = self.firstAnswerable else { return self.streamEnded(status) }
         switch first.kind {
         case .query, .sync, .functionCall, .injectedQuery:
             self.requests.removeFirst()
@@ -182,6 +180,15 @@ public struct ServerSession: BitwiseCopyable {
             return first.kind == .injectedQuery ? .swallow : .forward
         default: return .broken
         }
+    }
+
+    /// Both sides are done with replication and back at commands.
+    @usableFromInline mutating func streamEnded(_ status: TransactionStatus) -> Verdict {
+        guard self.isCopyingBoth else { return .broken }
+        self.isCopyingBoth = false
+        self.isUnsynced = false
+        self.lastStatus = status
+        return .forward
     }
 
     @usableFromInline mutating func startedCopy(_ type: UInt8) {
