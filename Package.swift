@@ -55,7 +55,9 @@ let package = Package(
         // SQL installed on servers, embedded in the executable.
         .target(
             name: "PGHASchema", path: "sql",
-            resources: [.embedInCode("001_roles.sql"), .embedInCode("002_schema.sql")], swiftSettings: strict),
+            resources: [
+                .embedInCode("001_roles.sql"), .embedInCode("002_schema.sql"), .embedInCode("003_pooler.sql"),
+            ], swiftSettings: strict),
 
         // Shells around single things: a server, a store, settings, metrics, the HTTP interfaces.
         .target(name: "PGHAPostgres", dependencies: ["PGHACore", "CLibpq", log], swiftSettings: strict),
@@ -137,7 +139,7 @@ let package = Package(
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
-            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHATesting"],
+            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHASchema", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
