@@ -11,6 +11,7 @@ extension PoolerLoop {
         if client.pointee.logIn != nil || client.pointee.phase == .attaching {
             // Nothing of the client's was sent: it waits for another.
             if !client.pointee.held.isEmpty { client.pointee.flags.insert(.heldWhole) }
+            self.route(client)
             return self.enqueue(client)
         }
         // Settings that were changed and not read back, or requests that were read and cannot be read again.
@@ -77,6 +78,7 @@ extension PoolerLoop {
         client.pointee.held.keep(bytes)
         client.pointee.flags.insert(.heldWhole)
         client.pointee.flags.insert(.unread)
+        self.route(client)
         self.enqueue(client)
     }
 

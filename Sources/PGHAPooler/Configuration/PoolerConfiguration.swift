@@ -49,6 +49,8 @@ package struct PoolerConfiguration: Sendable {
     /// keys are passed through.
     package var passwords: [WireText: Secret] = [:]
 
+    /// Which standbys answer reads.
+    package var reads = ReadBalancer.Limits()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
 
