@@ -174,11 +174,11 @@ struct SentBatch {
             case FrontendMessage.query:
                 ends += 1
                 self.onlyBegins = CommitTest.onlyBegins(message.body) && message.totalCount == bytes.count
-                if CommitTest.mayCommit(message.body) { self.isPlain = false }
+                if !CommitTest.isPlain(message.body) { self.isPlain = false }
             case FrontendMessage.sync: ends += 1
             case FrontendMessage.parse:
                 var reader = ByteReader(message.body)
-                if reader.string() == nil || CommitTest.mayCommit(reader.rest) { self.isPlain = false }
+                if reader.string() == nil || !CommitTest.isPlain(Self.text(reader.rest)) { self.isPlain = false }
             case FrontendMessage.bind, FrontendMessage.describe, FrontendMessage.execute, FrontendMessage.close,
                 FrontendMessage.flush:
                 break
@@ -186,5 +186,10 @@ struct SentBatch {
             }
         }
         if ends > 1 { self.isPlain = false }
+    }
+
+    /// Of a Parse, behind its name: up to the zero.
+    private static func text(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: body[..<(body.firstIndex(of: 0) ?? body.endIndex)])
     }
 }

@@ -186,7 +186,7 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-            if !server.pointee.session.isBusy { server.pointee.flags.subtract([.mayCommit, .commitIsAlone]) }
+            if !server.pointee.session.isBusy { server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits]) }
             if server.pointee.session.isReleasable { return .finished }
             return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }

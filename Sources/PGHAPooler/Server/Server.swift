@@ -42,6 +42,8 @@ struct Server: BitwiseCopyable {
         static let wasReset = Flags(rawValue: 256)
         /// The commit under way was reported as an error: see `takeNotice`.
         static let commitIsAlone = Flags(rawValue: 512)
+        /// A COMMIT is under way: it is not cancelled, because it may be waiting for its standby.
+        static let commits = Flags(rawValue: 1024)
     }
 
     var transport: Transport
