@@ -52,6 +52,7 @@ extension PoolerLoop {
         case .idle:
             // With no server to be had now, the bytes are better left in the socket: nothing is copied. A client
             // that hung up is read at once, because it may be leaving.
+            self.route(client)
             if self.mustWait(client), !client.pointee.flags.contains(.hungUp) {
                 self.enqueue(client)
             } else {

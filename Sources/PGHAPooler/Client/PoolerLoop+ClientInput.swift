@@ -189,6 +189,7 @@ extension PoolerLoop {
             let refusal = self.inspect(client, server, Self.queryText(message))
             if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
                 server.pointee.flags.insert(.mayCommit)
+                if CommitTest.exit(message.body) == .commit { server.pointee.flags.insert(.commits) }
             }
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }

@@ -9,8 +9,10 @@ extension PoolerLoop {
             return self.refuse(client, .tooManyConnections, refusal)
         }
         logIn.step = .welcoming
+        let reads = client.pointee.role == .read && message.replication == .none
         let key = PoolKey(
-            user: message.user, database: message.database, target: .leader,
+            user: message.user, database: message.database,
+            target: reads ? self.readTarget(user: message.user, database: message.database) : .leader,
             replication: Self.replicationParameters(message))
         let pool = self.pool(key)
         client.pointee.pool = pool
@@ -50,7 +52,7 @@ extension PoolerLoop {
     }
 
     /// Sends the greeting if all of it is known; otherwise the client waits for a server.
-    private mutating func welcome(_ client: ClientPointer, _ logIn: LogIn) {
+    mutating func welcome(_ client: ClientPointer, _ logIn: LogIn) {
         guard let pool = client.pointee.pool, let message = logIn.message else { return }
         guard let welcome = pool.pointee.welcome?.takeUnretainedValue() else { return self.enqueue(client) }
         let isPassedOn = message.replication != .none

@@ -54,6 +54,8 @@ package struct PoolerConfiguration: Sendable {
     /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
     package var preparedStatements = 200
 
+    /// Which standbys answer reads.
+    package var reads = ReadBalancer.Limits()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
 

@@ -54,6 +54,9 @@ struct PoolerLoop: ~Copyable {
     let drains: DrainBoard
     /// The last claim that `drains` was told of.
     var drainedClaim: Term?
+    /// Servers' names by number; places of connections hold the number.
+    var nodeNames: [NodeName] = []
+    var balancer: ReadBalancer
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
@@ -69,6 +72,7 @@ struct PoolerLoop: ~Copyable {
         self.security = security
         self.listeners = listeners
         self.drains = drains
+        self.balancer = ReadBalancer(configuration.reads)
         self.clients = Slab(limit: 1 << 20)
         self.servers = Slab(limit: 1 << 16)
         self.now = pgha_now()

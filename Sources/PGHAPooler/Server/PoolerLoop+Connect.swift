@@ -22,7 +22,12 @@ extension PoolerLoop {
 
     /// Starts one connection; false when none can be started now.
     mutating func openServer(_ pool: PoolPointer) -> Bool {
-        guard self.now >= pool.pointee.nextAttempt, let node = self.node(of: pool) else { return false }
+        guard let node = self.node(of: pool) else { return false }
+        return self.openServer(pool, to: node, term: self.topology.term.number)
+    }
+
+    mutating func openServer(_ pool: PoolPointer, to node: PoolTopology.Node, term: UInt64) -> Bool {
+        guard self.now >= pool.pointee.nextAttempt else { return false }
         // Of a pool whose server does not answer, one attempt at a time.
         if pool.pointee.failures > 0, pool.pointee.connectingCount > 0 { return false }
         let descriptor = pgha_connect(node.host, node.port)
@@ -37,7 +42,8 @@ extension PoolerLoop {
         server.initialize(
             to: Server(
                 transport: Transport(descriptor), index: index, generation: self.nextGeneration(), pool: pool,
-                term: self.topology.term.number, now: self.now, expiresAt: expiresAt))
+                term: term, now: self.now, expiresAt: expiresAt))
+        server.pointee.node = self.nodeNumber(node.name)
         if node.isLocal { server.pointee.flags.insert(.isLocal) }
         pool.pointee.serverCount += 1
         pool.pointee.connectingCount += 1
@@ -101,7 +107,11 @@ extension PoolerLoop {
             case .broken: return self.serverBroke(server)
             case .ready:
                 // It was named as the leader and is none (any more): it must get no transaction.
-                if logIn.isStandby, server.pointee.pool.pointee.key.target == .leader { return self.serverBroke(server) }
+                if logIn.isStandby, server.pointee.pool.pointee.key.target == .leader,
+                    server.pointee.term <= self.topology.term.number
+                {
+                    return self.serverBroke(server)
+                }
                 return self.serverLoggedIn(server, logIn)
             }
         }
@@ -129,6 +139,7 @@ extension PoolerLoop {
         pool.pointee.connectingCount -= 1
         pool.pointee.failures = 0
         pool.pointee.lastRefusal = []
+        self.standbyAnswered(pool)
         self.setWelcome(of: pool, logIn)
         self.welcomeWaiting(pool)
         self.giveBack(server)
@@ -141,7 +152,10 @@ extension PoolerLoop {
         let pause = min(self.limits.connectPause << doublings, self.limits.connectPauseLimit)
         // Up to a quarter more, so that poolers do not come back in step.
         pool.pointee.nextAttempt = self.now + pause + self.random.next(below: pause / 4)
-        if !pool.pointee.lastRefusal.isEmpty, !Self.passes(pool.pointee.lastRefusal), pool.pointee.serverCount == 0 { self.refuseWaiting(pool) }
+        self.standbyFailed(pool)
+        if !pool.pointee.lastRefusal.isEmpty, !Self.passes(pool.pointee.lastRefusal), pool.pointee.serverCount == 0 {
+            self.refuseWaiting(pool)
+        }
     }
 
     /// Whether waiting helps: the server starts, stops, or has no room (classes 57 and 53).
