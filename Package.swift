@@ -100,7 +100,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", arguments, lifecycle,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -142,7 +142,8 @@ let package = Package(
         .testTarget(
             name: "pghaTests",
             dependencies: [
-                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPostgres", "PGHATesting", "PGHACore",
+                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPooler", "PGHAPostgres", "PGHATesting",
+                "PGHACore",
                 arguments,
             ],
             exclude: ["Snapshots"], swiftSettings: strict),

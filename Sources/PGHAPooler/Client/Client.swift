@@ -17,6 +17,8 @@ struct Client: BitwiseCopyable {
         case attaching
         /// Has a server.
         case active
+        /// Its transaction is over; the server is asked which settings it changed.
+        case settling
         /// Gets what is pending, then is closed.
         case closing
     }
@@ -45,6 +47,7 @@ struct Client: BitwiseCopyable {
     var phase = Phase.loggingIn
     let role: PoolerConfiguration.Role
     var flags: Flags = []
+    var pinReason = PinReason.none
     /// Bytes of the present message that are still to come.
     var rest: UInt32 = 0
     var held = HeldInput()

@@ -44,4 +44,6 @@ enum Greeting {
 enum SecretNumber {
     /// From the system's generator: whoever guesses it may cancel.
     static func next() -> UInt32 { UInt32.random(in: 0...UInt32.max) }
+
+    static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
 }

@@ -59,7 +59,7 @@ extension PoolerLoop {
         case .loggingIn: self.readLogIn(client)
         case .waiting:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
-        case .attaching, .closing, .free: break
+        case .attaching, .settling, .closing, .free: break
         }
     }
 
@@ -85,6 +85,7 @@ extension PoolerLoop {
             PendingOutput.free(output)
             client.pointee.output = nil
             if client.pointee.phase == .closing {
+                self.discardInput(of: client)
                 self.dropClient(client)
                 return false
             }
@@ -122,12 +123,26 @@ extension PoolerLoop {
 
     /// Closes once pending output is sent. No more of its input is read.
     mutating func closeAfterOutput(_ client: ClientPointer) {
-        guard client.pointee.output != nil else { return self.closeClient(client) }
+        guard client.pointee.output != nil else {
+            self.discardInput(of: client)
+            return self.closeClient(client)
+        }
         if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
         if let server = client.pointee.server { self.abandon(server, by: client) }
         self.forget(client)
         client.pointee.phase = .closing
         client.pointee.since = self.now
+    }
+
+    /// A socket that is closed with unread bytes in it resets the connection, and the client might never see the
+    /// error that was sent.
+    private mutating func discardInput(of client: ClientPointer) {
+        var turns = 0
+        while turns < Self.readsPerTurn,
+            client.pointee.transport.receive(self.input + Self.frontRoom, Self.bufferSize) == Self.bufferSize
+        {
+            turns += 1
+        }
     }
 
     /// Takes it out of its pool's count.

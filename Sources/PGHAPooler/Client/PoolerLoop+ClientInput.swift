@@ -172,7 +172,10 @@ extension PoolerLoop {
     ) -> Taken {
         switch message.type {
         case FrontendMessage.query:
+            // What can be had whole at a reasonable price is, so that its end is looked at too.
+            if !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
             guard let server = self.serverReady(for: client) else { return .keep }
+            self.inspect(client, server, Self.queryText(message))
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
             server.pointee.pool.pointee.statistics.queries &+= 1
@@ -190,6 +193,12 @@ extension PoolerLoop {
             return self.takeStatement(client, message, &span)
         default: return self.takeRare(client, message, span)
         }
+    }
+
+    /// Without the zero at its end.
+    @inline(__always) private static func queryText(_ message: MessageView) -> UnsafeRawBufferPointer {
+        let body = message.body
+        return UnsafeRawBufferPointer(start: body.baseAddress, count: max(body.count - (message.isComplete ? 1 : 0), 0))
     }
 
     /// Messages that name a prepared statement or a portal.

@@ -69,11 +69,23 @@ extension PoolerLoop {
             return self.refuse(client, .tooManyConnections, refusal)
         }
         logIn.step = .welcoming
-        let pool = self.pool(PoolKey(user: message.user, database: message.database, target: .leader))
+        let key = PoolKey(
+            user: message.user, database: message.database, target: .leader,
+            replication: Self.replicationParameters(message))
+        let pool = self.pool(key)
         client.pointee.pool = pool
         pool.pointee.clientCount += 1
-        if self.configuration.mode == .session { client.pointee.flags.insert(.pinned) }
+        if pool.pointee.mode == .session { self.pin(client, .sessionMode) }
         self.welcome(client, logIn)
+    }
+
+    /// Replication connections are passed on one to one, with `options` as they came.
+    private static func replicationParameters(_ message: StartupMessage) -> [SessionSetting] {
+        guard message.replication != .none else { return [] }
+        var settings = message.parameters.map { SessionSetting(name: $0.name, value: $0.value) }
+        if let options = message.options { settings.append(SessionSetting(name: "options", value: options)) }
+        let value: WireText = message.replication == .logical ? "database" : "true"
+        return settings + [SessionSetting(name: "replication", value: value)]
     }
 
     /// Why a client is not let in; nil when it is.
@@ -101,7 +113,8 @@ extension PoolerLoop {
     private mutating func welcome(_ client: ClientPointer, _ logIn: LogIn) {
         guard let pool = client.pointee.pool, let message = logIn.message else { return }
         guard let welcome = pool.pointee.welcome?.takeUnretainedValue() else { return self.enqueue(client) }
-        let wanted = self.settings(welcome.base, asked: message)
+        let isPassedOn = message.replication != .none
+        let wanted = isPassedOn ? welcome.base.settings : self.settings(welcome.base, asked: message)
         if wanted == welcome.base.settings {
             client.pointee.parameters = ParameterTable.retain(welcome.base)
             return self.sendWelcome(client, logIn)

@@ -1,3 +1,5 @@
+package import PGHAWire
+
 /// Everything about a pooler that an operator decides. A new value replaces the old one without a restart, except
 /// for `listeners` and `threads`.
 package struct PoolerConfiguration: Sendable {
@@ -43,6 +45,9 @@ package struct PoolerConfiguration: Sendable {
     package var timeouts = Timeouts()
     /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
     package var preparedStatements = 200
+    /// With which the pooler logs in to servers, by user. Nobody's where servers trust the pooler or clients' own
+    /// keys are passed through.
+    package var passwords: [WireText: Secret] = [:]
 
     package init() {}
 

@@ -83,7 +83,7 @@ extension PoolerLoop {
                 if Self.isOver(age, self.limits.transaction) {
                     self.refuse(client, .transactionTimeout, "transaction timeout")
                 }
-            case .waiting, .attaching, .free: break
+            case .waiting, .attaching, .settling, .free: break
             }
         }
     }

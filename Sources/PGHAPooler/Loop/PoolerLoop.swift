@@ -39,6 +39,7 @@ struct PoolerLoop: ~Copyable {
     var random: SmallRandom
     var parameterTable = ParameterTable()
     var statementTable = StatementTable()
+    let classifier = StatementClassifier()
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0

@@ -14,6 +14,11 @@ struct PoolKey: Hashable {
     let user: WireText
     let database: WireText
     let target: Target
+    /// What a replication client's startup packet said besides: its server connection is opened with the same, and
+    /// nobody else ever gets it. Empty for all others.
+    var replication: [SessionSetting] = []
+
+    var isReplication: Bool { !self.replication.isEmpty }
 }
 
 /// Server connections of one user to one database on one server, and the clients that wait for one.

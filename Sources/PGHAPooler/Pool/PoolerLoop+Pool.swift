@@ -15,6 +15,11 @@ extension PoolerLoop {
 
     /// Takes the configuration's numbers over.
     mutating func configure(_ pool: PoolPointer) {
+        if pool.pointee.key.isReplication {
+            pool.pointee.mode = .session
+            pool.pointee.limit = self.configuration.limits.maximumClients
+            return
+        }
         pool.pointee.mode = self.configuration.mode
         let size = self.configuration.limits.poolSize
         // Threads share the size; the first ones get what does not divide.

@@ -51,12 +51,16 @@ extension PoolerLoop {
     mutating func finishConnect(_ server: ServerPointer) {
         guard pgha_socket_error(server.pointee.transport.descriptor) == 0 else { return self.serverBroke(server) }
         server.pointee.phase = .loggingIn
-        server.pointee.logIn = Unmanaged.passRetained(ServerLogIn(user: server.pointee.pool.pointee.key.user))
+        let user = server.pointee.pool.pointee.key.user
+        let credential = self.configuration.passwords[user].map { SCRAMClient.Credential.password($0) }
+        server.pointee.logIn = Unmanaged.passRetained(ServerLogIn(user: user, credential: credential))
         self.out.removeAll()
         var buffer = WireBuffer()
         let key = server.pointee.pool.pointee.key
+        let replication = key.replication.map { StartupMessage.Parameter($0.name, $0.value) }
         buffer.startupMessage(
-            version: .original, parameters: [.init("user", key.user), .init("database", key.database)])
+            version: .original,
+            parameters: [.init("user", key.user), .init("database", key.database)] + replication)
         self.append(buffer)
         self.flush(to: server)
     }

@@ -17,6 +17,7 @@ extension PoolerLoop {
         case BackendMessage.errorResponse: server.pointee.flags.insert(.cleaningFailed)
         case BackendMessage.dataRow:
             guard message.isComplete else { return message.totalCount <= Self.frontRoom ? .keep : .broken }
+            if let touch = server.pointee.touch?.takeUnretainedValue() { touch.take(message.body) }
             if let replay = server.pointee.replay?.takeUnretainedValue() { replay.take(message.body) }
         case BackendMessage.commandComplete:
             guard message.isComplete else { return .keep }
@@ -29,8 +30,9 @@ extension PoolerLoop {
     /// The last answer to queries of the pooler's own is in.
     mutating func ownQueryEnded(_ server: ServerPointer) {
         if server.pointee.phase == .cleaning { return self.cleaningEnded(server) }
-        guard let client = server.pointee.client, client.pointee.phase == .attaching else { return }
-        self.replayEnded(client, server)
+        guard let client = server.pointee.client else { return }
+        if client.pointee.phase == .attaching { self.replayEnded(client, server) }
+        if client.pointee.phase == .settling { self.settingsRead(client, server) }
     }
 
     private mutating func cleaningEnded(_ server: ServerPointer) {

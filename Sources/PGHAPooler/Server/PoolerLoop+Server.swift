@@ -45,14 +45,20 @@ extension PoolerLoop {
         client.pointee.server = nil
         server.pointee.client = nil
         let isClean = server.pointee.session.isReleasable && client.pointee.rest == 0 && server.pointee.output == nil
-        if isClean, !client.pointee.flags.contains(.pinned) { return self.giveBack(server) }
+        let isBound = client.pointee.flags.contains(.pinned) || server.pointee.touch != nil
+        if isClean, !isBound { return self.giveBack(server) }
+        if server.pointee.pool.pointee.key.isReplication {
+            server.pointee.phase = .cleaning
+            self.sendTerminate(server)
+            return self.dropServer(server)
+        }
         guard client.pointee.rest == 0, server.pointee.output == nil, server.pointee.session.canTakeQuery else {
             // Something runs that nobody waits for any more.
             if server.pointee.session.isBusy { self.cancelQuery(of: server) }
             server.pointee.phase = .idle
             return self.dropServer(server)
         }
-        self.clean(server, discardingSession: client.pointee.flags.contains(.pinned))
+        self.clean(server, discardingSession: isBound)
     }
 
     /// Ends the open transaction, and the session's state too when it was more than a transaction's.
@@ -61,7 +67,15 @@ extension PoolerLoop {
         server.pointee.since = self.now
         self.out.removeAll()
         if server.pointee.session.status != .idle { self.inject(server, "ROLLBACK") }
-        if discardingSession { self.inject(server, "DISCARD ALL") }
+        if discardingSession {
+            self.inject(server, "DISCARD ALL")
+            server.pointee.touch?.release()
+            server.pointee.touch = nil
+            if let base = server.pointee.pool.pointee.welcome?.takeUnretainedValue().base {
+                self.parameterTable.release(server.pointee.parameters)
+                server.pointee.parameters = ParameterTable.retain(base)
+            }
+        }
         self.flush(to: server)
     }
 
@@ -145,6 +159,7 @@ extension PoolerLoop {
         server.pointee.key?.release()
         self.releaseStatements(of: server)
         server.pointee.replay?.release()
+        server.pointee.touch?.release()
         self.parameterTable.release(server.pointee.parameters)
         self.servers.release(server.pointee.index)
     }

@@ -173,12 +173,20 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-            if !server.pointee.session.isBusy {
+            if !server.pointee.session.isBusy, server.pointee.askedAt != 0 {
                 server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
                 server.pointee.askedAt = 0
             }
-            return server.pointee.session.isReleasable ? .finished : .forward
+            if server.pointee.session.isReleasable { return .finished }
+            return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
+    }
+
+    /// Statement mode has no transactions of several statements.
+    private mutating func takeOpenTransaction(_ server: ServerPointer) -> ServerTaken {
+        guard server.pointee.session.status != .idle, let client = server.pointee.client else { return .forward }
+        self.refuse(client, .featureNotSupported, "transaction blocks are not allowed in statement pooling mode")
+        return .drop
     }
 
     /// ReadyForQuery was sent on, nothing is owed, no transaction is open.
@@ -186,7 +194,9 @@ extension PoolerLoop {
         // A client that is in the middle of its next message keeps the server: the front of it was sent.
         guard client.pointee.rest == 0, server.pointee.output == nil else { return }
         if client.pointee.flags.contains(.pinned) { return }
+        if server.pointee.touch != nil { return self.readSettings(client, server) }
         self.detach(client, server)
+        if self.draining != nil { return self.leave(client) }
         if client.pointee.flags.contains(.unread) { self.schedule(client) }
     }
 

@@ -61,6 +61,8 @@ struct Server: BitwiseCopyable {
     var logIn: Unmanaged<ServerLogIn>?
     /// Settings on their way to it.
     var replay: Unmanaged<Replay>?
+    /// There once its client may have changed settings.
+    var touch: Unmanaged<SessionTouch>?
     var statements: UnsafeMutablePointer<ServerStatements>?
     var parameters: Unmanaged<ParameterSet>?
     /// Nanoseconds of the loop's clock.

@@ -13,13 +13,19 @@ final class ServerLogIn {
     }
 
     let user: WireText
+    /// How to prove who the pooler is; nil where servers trust it.
+    private let credential: SCRAMClient.Credential?
+    private var scram: SCRAMClient?
     var input = WireBuffer()
     private(set) var processID: UInt32 = 0
     private(set) var key: [UInt8] = []
     /// What the server reported, in its order and spelling.
     private(set) var reported: [SessionSetting] = []
 
-    init(user: WireText) { self.user = user }
+    init(user: WireText, credential: SCRAMClient.Credential?) {
+        self.user = user
+        self.credential = credential
+    }
 
     /// Reported, but no session can set them.
     private static let fixed: Set<WireText> = [
@@ -57,7 +63,9 @@ final class ServerLogIn {
     private func take(_ message: MessageView, _ out: inout Outgoing) -> Outcome? {
         var reader = ByteReader(message.body)
         switch message.type {
-        case BackendMessage.authentication: return reader.integer(UInt32.self) == 0 ? nil : .broken
+        case BackendMessage.authentication:
+            guard let request = AuthenticationRequest(message.body) else { return .broken }
+            return self.answer(request, &out) ? nil : .broken
         case BackendMessage.parameterStatus:
             guard let name = reader.string(), let value = reader.string() else { return .broken }
             self.reported.append(SessionSetting(name: WireText(name), value: WireText(value)))
@@ -73,6 +81,35 @@ final class ServerLogIn {
         case BackendMessage.readyForQuery: return .ready
         default: return .broken
         }
+    }
+
+    /// Adds the answer to `out`; false when there is none to give.
+    private func answer(_ request: AuthenticationRequest, _ out: inout Outgoing) -> Bool {
+        var buffer = WireBuffer()
+        switch request {
+        case .ok:
+            // A server that was asked for SCRAM has to prove itself too.
+            return self.scram?.isVerified ?? true
+        case .md5Password(let salt):
+            guard case .password(let password)? = self.credential,
+                let stored = MD5Password.stored(password: password, user: self.user),
+                let answer = MD5Password.answer(stored: stored, salt: salt)
+            else { return false }
+            buffer.passwordMessage(answer.withBytes { Array($0) })
+        case .sasl(let mechanisms):
+            guard mechanisms.contains(.scramSHA256), let credential = self.credential else { return false }
+            let scram = SCRAMClient(credential: credential, binding: .none, nonce: SecretNumber.bytes(18))
+            buffer.saslInitialResponse(scram.mechanism, scram.firstMessage)
+            self.scram = scram
+        case .saslContinue(let challenge):
+            guard let response = try? self.scram?.respond(to: challenge) else { return false }
+            buffer.saslResponse(response)
+        case .saslFinal(let final): return (try? self.scram?.verify(final)) != nil
+        // In clear only over TLS, which is not there yet.
+        case .cleartextPassword, .unsupported: return false
+        }
+        if let start = buffer.bytes.baseAddress { out.appendCopy(start, buffer.count) }
+        return true
     }
 }
 

@@ -145,6 +145,7 @@ extension PoolerLoop {
         _ client: ClientPointer, _ server: ServerPointer, _ name: UnsafeRawBufferPointer
     ) -> StatementPointer? {
         guard let statement = client.pointee.statements?.pointee.find(name, self.statementTable) else { return nil }
+        if statement.pointee.needsAttention { self.inspect(client, server, statement.pointee.text) }
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
         self.ensure(statement, on: server)
         return statement
@@ -200,6 +201,12 @@ extension PoolerLoop {
         guard body.first == UInt8(ascii: "D"), CommandTag.forgetsStatements(body) else { return }
         server.pointee.statements?.pointee.removeAll(&self.statementTable)
         server.pointee.client?.pointee.statements?.pointee.removeAll(&self.statementTable)
+        // DISCARD ALL resets settings and everything else, too.
+        guard body.count == "DISCARD ALL".utf8.count + 1 else { return }
+        if let client = server.pointee.client {
+            self.unpin(client)
+            if server.pointee.touch == nil { server.pointee.touch = Unmanaged.passRetained(SessionTouch()) }
+        }
     }
 
     // MARK: - Side objects

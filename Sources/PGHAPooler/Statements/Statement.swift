@@ -1,3 +1,5 @@
+internal import PGHAWire
+
 typealias StatementPointer = UnsafeMutablePointer<Statement>
 
 /// One prepared statement: its text and the types of its parameters, shared by all who prepared the same.
@@ -14,6 +16,13 @@ struct Statement: BitwiseCopyable {
     private let memory: UnsafeMutableRawPointer
     let nameCount: Int
     let bodyCount: Int
+    /// Its text might change what a session remembers.
+    let needsAttention: Bool
+
+    /// The text alone.
+    var text: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: self.body[..<(self.body.firstIndex(of: 0) ?? self.bodyCount)])
+    }
 
     /// The name on servers, with its zero.
     var name: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: self.memory, count: self.nameCount) }
@@ -26,6 +35,8 @@ struct Statement: BitwiseCopyable {
         let name = Array("pgha_\(String(number, radix: 36))".utf8) + [0]
         self.nameCount = name.count
         self.bodyCount = body.count
+        self.needsAttention = AttentionTest.needsAttention(
+            UnsafeRawBufferPointer(rebasing: body[..<(body.firstIndex(of: 0) ?? body.count)]))
         self.memory = .allocate(byteCount: name.count + body.count, alignment: 1)
         name.withUnsafeBytes {
             self.memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(self.memory), byteCount: $0.count)

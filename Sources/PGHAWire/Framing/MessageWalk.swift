@@ -1,18 +1,18 @@
 /// One message as far as it lies in the bytes at hand.
-package struct MessageView {
+public struct MessageView {
     /// The type byte.
-    package let type: UInt8
+    public let type: UInt8
     /// Header and body as the header announces them: 1 + length word, at least 5.
-    package let totalCount: Int
+    public let totalCount: Int
     /// Where the type byte is.
-    package let start: UnsafeRawPointer
+    public let start: UnsafeRawPointer
     /// How many of `totalCount` bytes are at hand.
-    package let presentCount: Int
+    public let presentCount: Int
 
-    @inlinable package var isComplete: Bool { self.presentCount == self.totalCount }
+    @inlinable public var isComplete: Bool { self.presentCount == self.totalCount }
 
     /// The body as far as it is at hand.
-    @inlinable package var body: UnsafeRawBufferPointer {
+    @inlinable public var body: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: self.start + 5, count: self.presentCount - 5)
     }
 
@@ -29,11 +29,11 @@ package struct MessageView {
 /// Intuition: a pooler forwards nearly everything, so the walk says where messages start and nothing else. A
 /// message longer than the run is reported once, with what is there; the caller remembers how much is missing
 /// and skips it in the next run (`MessageWalk(bytes, skipping:)`), so that rows of any size need no memory.
-package struct MessageWalk: ~Copyable {
+public struct MessageWalk: ~Copyable {
     @usableFromInline var position: UnsafeRawPointer
     @usableFromInline let end: UnsafeRawPointer
 
-    package enum Step {
+    public enum Step {
         case message(MessageView)
         /// The run ends here, in front of a message; 0 bytes are left over.
         case done
@@ -44,25 +44,25 @@ package struct MessageWalk: ~Copyable {
     }
 
     /// PostgreSQL's own limit of a message: 1 GiB - 1 (`PQ_LARGE_MESSAGE_LIMIT`, `MaxAllocSize`).
-    package static let limit = 0x3FFF_FFFF
+    public static let limit = 0x3FFF_FFFF
 
-    @inlinable @inline(__always) package init(_ bytes: UnsafeRawBufferPointer) {
+    @inlinable @inline(__always) public init(_ bytes: UnsafeRawBufferPointer) {
         // An empty run may have no address.
         self.position = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         self.end = self.position + bytes.count
     }
 
     /// What is left of the run, starting where the walk is.
-    @inlinable package var rest: UnsafeRawBufferPointer {
+    @inlinable public var rest: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: self.position, count: self.end - self.position)
     }
 
     /// What is left of the run from a message on that the walk has passed.
-    @inlinable package func rest(from start: UnsafeRawPointer) -> UnsafeRawBufferPointer {
+    @inlinable public func rest(from start: UnsafeRawPointer) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: start, count: self.end - start)
     }
 
-    @inlinable @inline(__always) package mutating func next() -> Step {
+    @inlinable @inline(__always) public mutating func next() -> Step {
         let left = self.end - self.position
         guard left >= 5 else { return left == 0 ? .done : .partialHeader(count: left) }
         let start = self.position

@@ -1,5 +1,5 @@
 /// What ReadyForQuery says of the transaction.
-package enum TransactionStatus: UInt8, Sendable, BitwiseCopyable {
+public enum TransactionStatus: UInt8, Sendable, BitwiseCopyable {
     /// `I`: between transactions.
     case idle = 0x49
     /// `T`: inside of one.

@@ -45,10 +45,43 @@ package enum AttentionTest {
     private static let end: UInt32 = 0x64_6E65
 
     private static func mentionsSession(_ text: UnsafeRawBufferPointer, from start: Int) -> Bool {
-        for index in start..<text.count {
+        // Blanks and semicolons at the end separate nothing.
+        var end = text.count
+        while end > start, text[end &- 1].isSpace || text[end &- 1] == 0x3B { end &-= 1 }
+        // What matters is longer than what a block leaves out at the end, a semicolon excepted.
+        guard end &- start >= Self.blockReach else { return Self.mentionsSession(text, start..<end) }
+        var index = start
+        let last = end &- Self.blockReach
+        while true {
+            if Self.mayMatter(text, index), Self.mentionsSession(text, index..<index &+ 16) { return true }
+            if index == last { break }
+            index = min(index &+ 16, last)
+        }
+        return Self.mentionsSession(text, end &- 2..<end)
+    }
+
+    /// Sixteen bytes and the two behind them.
+    private static let blockReach = 18
+
+    /// Sixteen bytes at once: whether one of them is `;`, `&` or the first of `te`, `_ad`, `_co`, `_se` in any case.
+    @inline(__always) private static func mayMatter(_ text: UnsafeRawBufferPointer, _ index: Int) -> Bool {
+        let small = SIMD16<UInt8>(repeating: 0x20)
+        let first = text.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
+        let second = text.loadUnaligned(fromByteOffset: index &+ 1, as: SIMD16<UInt8>.self) | small
+        let third = text.loadUnaligned(fromByteOffset: index &+ 2, as: SIMD16<UInt8>.self) | small
+        let separators = (first .== 0x3B) .| (first .== 0x26)
+        let temporary = ((first | small) .== 0x74) .& (second .== 0x65)
+        let advisory = (second .== 0x61) .& (third .== 0x64)
+        let config = (second .== 0x63) .& (third .== 0x6F)
+        let settings = (second .== 0x73) .& (third .== 0x65)
+        let names = (first .== 0x5F) .& (advisory .| config .| settings)
+        return any(separators .| temporary .| names)
+    }
+
+    private static func mentionsSession(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
+        for index in range {
             switch text[index] {
-            // Looked behind once: a long row of semicolons would take its length squared.
-            case 0x3B: return !Self.isBlank(text, from: index &+ 1)
+            case 0x3B: return true
             case 0x26, 0x54, 0x5F, 0x74: if Self.confirms(text, index) { return true }
             default: continue
             }
@@ -67,11 +100,6 @@ package enum AttentionTest {
         case 0x54, 0x74: return Self.begins(text, index, "temp")
         default: return false
         }
-    }
-
-    private static func isBlank(_ text: UnsafeRawBufferPointer, from start: Int) -> Bool {
-        for index in start..<text.count where !text[index].isSpace && text[index] != 0x3B { return false }
-        return true
     }
 
     @inline(__always) private static func begins(

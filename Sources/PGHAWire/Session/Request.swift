@@ -1,6 +1,6 @@
 /// One thing that a server was asked, or would have been asked, and has not answered yet.
-package struct Request: BitwiseCopyable {
-    package enum Kind: UInt8, BitwiseCopyable {
+public struct Request: BitwiseCopyable {
+    public enum Kind: UInt8, BitwiseCopyable {
         /// A Query from the client: answered by anything up to ReadyForQuery.
         case query
         /// A Query of the pooler's own: its whole answer is swallowed.
@@ -24,13 +24,13 @@ package struct Request: BitwiseCopyable {
         case copyEnd
     }
 
-    package let kind: Kind
+    public let kind: Kind
     /// Tells apart the requests of one client; names what a discarded Parse would have defined.
-    package let sequence: UInt32
+    public let sequence: UInt32
     /// The statement of a Parse, as the pooler knows it.
-    package let statement: UnsafeMutableRawPointer?
+    public let statement: UnsafeMutableRawPointer?
 
-    @inlinable package init(_ kind: Kind, sequence: UInt32 = 0, statement: UnsafeMutableRawPointer? = nil) {
+    @inlinable public init(_ kind: Kind, sequence: UInt32 = 0, statement: UnsafeMutableRawPointer? = nil) {
         self.kind = kind
         self.sequence = sequence
         self.statement = statement
@@ -38,45 +38,45 @@ package struct Request: BitwiseCopyable {
 }
 
 /// A ring of requests. Manually released, so that a connection's place stays a plain struct.
-package struct RequestRing: BitwiseCopyable {
+public struct RequestRing: BitwiseCopyable {
     @usableFromInline var base: UnsafeMutablePointer<Request>
     @usableFromInline var mask: UInt32
     @usableFromInline var head: UInt32 = 0
     @usableFromInline var tail: UInt32 = 0
 
-    package init() {
+    public init() {
         self.base = .allocate(capacity: 32)
         self.mask = 31
     }
 
-    package mutating func deallocate() {
+    public mutating func deallocate() {
         self.base.deallocate()
         self.head = 0
         self.tail = 0
     }
 
-    @inlinable package var isEmpty: Bool { self.head == self.tail }
-    @inlinable package var count: Int { Int(self.tail &- self.head) }
-    @inlinable package var first: Request? { self.isEmpty ? nil : self.base[Int(self.head & self.mask)] }
+    @inlinable public var isEmpty: Bool { self.head == self.tail }
+    @inlinable public var count: Int { Int(self.tail &- self.head) }
+    @inlinable public var first: Request? { self.isEmpty ? nil : self.base[Int(self.head & self.mask)] }
 
     /// The request `offset` places behind the first.
-    @inlinable package subscript(offset: Int) -> Request {
+    @inlinable public subscript(offset: Int) -> Request {
         get { self.base[Int((self.head &+ UInt32(truncatingIfNeeded: offset)) & self.mask)] }
         set { self.base[Int((self.head &+ UInt32(truncatingIfNeeded: offset)) & self.mask)] = newValue }
     }
 
-    @inlinable package mutating func append(_ request: Request) {
+    @inlinable public mutating func append(_ request: Request) {
         if self.tail &- self.head > self.mask { self.grow() }
         self.base[Int(self.tail & self.mask)] = request
         self.tail &+= 1
     }
 
-    @inlinable package mutating func removeFirst() { self.head &+= 1 }
+    @inlinable public mutating func removeFirst() { self.head &+= 1 }
 
-    package mutating func removeAll() { self.head = self.tail }
+    public mutating func removeAll() { self.head = self.tail }
 
     /// Keeps what `keeps` says of the first `count` requests, in order, and all behind them.
-    package mutating func filterFirst(_ count: Int, _ keeps: (Request) -> Bool) {
+    public mutating func filterFirst(_ count: Int, _ keeps: (Request) -> Bool) {
         var kept = count
         for offset in stride(from: count - 1, through: 0, by: -1) where keeps(self[offset]) {
             kept -= 1

@@ -4,11 +4,15 @@
 /// answers the pooler asked for itself (swallowed), and where an answer has to be made up. An error makes the
 /// server skip to the next Sync, so the queue does too. Source: PostgreSQL manual, "Message Flow".
 ///
+/// Public and not `package`, like all that the per-message path calls in this module: the compiler (6.3) inlines
+/// bodies of `package` declarations into other modules not at all, which cost 400 instructions per transaction.
+///
 /// Limits: it never looks into texts; whether a transaction is open is what ReadyForQuery says.
-package struct ServerSession: BitwiseCopyable {
-    package var requests = RequestRing()
+public struct ServerSession: BitwiseCopyable {
+    public var requests = RequestRing()
     /// The status of the last ReadyForQuery.
-    package private(set) var status = TransactionStatus.idle
+    @inlinable public var status: TransactionStatus { self.lastStatus }
+    @usableFromInline var lastStatus = TransactionStatus.idle
     /// Extended-protocol messages were sent after the last Sync: an implicit transaction may be open.
     @usableFromInline var isUnsynced = false
     /// The server skips everything up to the next Sync that it gets.
@@ -18,16 +22,18 @@ package struct ServerSession: BitwiseCopyable {
     /// How many of the requests get their answers from the pooler.
     @usableFromInline var madeUpCount: UInt32 = 0
     /// CopyBothResponse was seen: replication, no transactions any more.
-    package private(set) var isStreaming = false
+    @inlinable public var isStreaming: Bool { self.isCopyingBoth }
+    @usableFromInline var isCopyingBoth = false
     /// Parses that the server has skipped or failed since `takeFailures`; see there.
-    package private(set) var hasFailures = false
+    @inlinable public var hasFailures: Bool { self.didFail }
+    @usableFromInline var didFail = false
 
-    package init() {}
+    public init() {}
 
-    package mutating func deallocate() { self.requests.deallocate() }
+    public mutating func deallocate() { self.requests.deallocate() }
 
     /// What to do with a message from the server.
-    package enum Verdict {
+    public enum Verdict {
         case forward
         /// The answer to something the client knows nothing of.
         case swallow
@@ -38,20 +44,20 @@ package struct ServerSession: BitwiseCopyable {
     // MARK: - What was sent
 
     /// Nothing is owed and no transaction is open: another client may have it.
-    @inlinable package var isReleasable: Bool {
+    @inlinable public var isReleasable: Bool {
         self.requests.isEmpty && self.status == .idle && !self.isUnsynced && !self.isStreaming
     }
 
     /// Whether the server works on something, as opposed to waiting for its client.
-    @inlinable package var isBusy: Bool { !self.requests.isEmpty }
+    @inlinable public var isBusy: Bool { !self.requests.isEmpty }
 
     /// A Query would be answered next and would hit nothing of the client's.
-    @inlinable package var canTakeQuery: Bool {
+    @inlinable public var canTakeQuery: Bool {
         self.requests.isEmpty && !self.isUnsynced && !self.isStreaming && !self.isDiscarding
     }
 
     /// Records a message that goes to the server, or that is answered in its place.
-    @inlinable @inline(__always) package mutating func sent(_ request: Request) {
+    @inlinable @inline(__always) public mutating func sent(_ request: Request) {
         switch request.kind {
         case .query, .functionCall, .injectedQuery:
             // Skipped like everything else while the server waits for a Sync; it owes nothing for it.
@@ -82,10 +88,10 @@ package struct ServerSession: BitwiseCopyable {
     // MARK: - What was received
 
     /// Answers to make up are in the queue.
-    @inlinable package var hasMadeUp: Bool { self.madeUpCount > 0 }
+    @inlinable public var hasMadeUp: Bool { self.madeUpCount > 0 }
 
     /// The type of the next answer that has to be made up now: ParseComplete or CloseComplete.
-    package mutating func nextMadeUp() -> UInt8? {
+    public mutating func nextMadeUp() -> UInt8? {
         guard self.madeUpCount > 0, let first = self.firstAnswerable else { return nil }
         switch first.kind {
         case .skippedParse:
@@ -101,7 +107,7 @@ package struct ServerSession: BitwiseCopyable {
     }
 
     /// Takes note of a message from the server, ReadyForQuery excepted. Call `nextMadeUp` before and after.
-    @inlinable @inline(__always) package mutating func received(_ type: UInt8) -> Verdict {
+    @inlinable @inline(__always) public mutating func received(_ type: UInt8) -> Verdict {
         guard let first = self.firstAnswerable else { return self.receivedUnasked(type) }
         switch first.kind {
         case .query, .functionCall:
@@ -128,12 +134,11 @@ package struct ServerSession: BitwiseCopyable {
     }
 
     @usableFromInline mutating func receivedUnasked(_ type: UInt8) -> Verdict {
+        if self.isStreaming { return .forward }
         switch type {
         case BackendMessage.noticeResponse, BackendMessage.notificationResponse, BackendMessage.parameterStatus,
             BackendMessage.errorResponse:
             return .forward
-        case BackendMessage.copyData, BackendMessage.copyDone, BackendMessage.commandComplete:
-            return self.isStreaming ? .forward : .broken
         default: return .broken
         }
     }
@@ -164,23 +169,31 @@ package struct ServerSession: BitwiseCopyable {
     }
 
     /// Takes note of ReadyForQuery. The swallowed ones end a Query of the pooler's own.
-    @inlinable @inline(__always) package mutating func receivedReady(_ statusByte: UInt8) -> Verdict {
-        guard let status = TransactionStatus(rawValue: statusByte), let first = self.firstAnswerable else {
-            return .broken
-        }
+    @inlinable @inline(__always) public mutating func receivedReady(_ statusByte: UInt8) -> Verdict {
+        guard let status = TransactionStatus(rawValue: statusByte) else { return .broken }
+        guard let first = self.firstAnswerable else { return self.streamEnded(status) }
         switch first.kind {
         case .query, .sync, .functionCall, .injectedQuery:
             self.requests.removeFirst()
-            self.status = status
+            self.lastStatus = status
             self.isCopyingIn = false
             return first.kind == .injectedQuery ? .swallow : .forward
         default: return .broken
         }
     }
 
+    /// Both sides are done with replication and back at commands.
+    @usableFromInline mutating func streamEnded(_ status: TransactionStatus) -> Verdict {
+        guard self.isCopyingBoth else { return .broken }
+        self.isCopyingBoth = false
+        self.isUnsynced = false
+        self.lastStatus = status
+        return .forward
+    }
+
     @usableFromInline mutating func startedCopy(_ type: UInt8) {
         if type == BackendMessage.copyBothResponse {
-            self.isStreaming = true
+            self.isCopyingBoth = true
             self.requests.removeAll()
             self.madeUpCount = 0
             return
@@ -210,23 +223,23 @@ package struct ServerSession: BitwiseCopyable {
     }
 
     /// Parses that were discarded since the last call, oldest first, at most as many as fit; they define nothing.
-    package private(set) var failedFrom: UInt32 = 0
-    package private(set) var failedThrough: UInt32 = 0
+    public private(set) var failedFrom: UInt32 = 0
+    public private(set) var failedThrough: UInt32 = 0
 
     @usableFromInline mutating func discarded(_ request: Request) {
         switch request.kind {
         case .parse, .injectedParse, .skippedParse:
-            if !self.hasFailures { self.failedFrom = request.sequence }
+            if !self.didFail { self.failedFrom = request.sequence }
             self.failedThrough = request.sequence
-            self.hasFailures = true
+            self.didFail = true
         default: break
         }
     }
 
     /// The range of sequence numbers among which Parses were discarded; everything in it defines nothing.
-    package mutating func takeFailures() -> ClosedRange<UInt32>? {
-        guard self.hasFailures else { return nil }
-        self.hasFailures = false
+    public mutating func takeFailures() -> ClosedRange<UInt32>? {
+        guard self.didFail else { return nil }
+        self.didFail = false
         return self.failedFrom...max(self.failedFrom, self.failedThrough)
     }
 }

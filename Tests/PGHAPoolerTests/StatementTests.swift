@@ -1,0 +1,156 @@
+import PGHAPooler
+import PGHATesting
+import PGHAWire
+import Testing
+
+@Suite(
+    "Prepared statements outlive the change of servers", .serialized, .enabled(if: ScratchPostgres.unavailable == nil))
+struct StatementTests {
+    private func prepare(_ client: RawClient, _ name: String, _ text: String, types: [UInt32] = []) throws -> [String] {
+        client.send { buffer in
+            buffer.parse(name, text, types: types)
+            buffer.sync()
+        }
+        return try client.answers()
+    }
+
+    private func run(_ client: RawClient, _ name: String, _ values: [String] = []) throws -> [String] {
+        client.send { buffer in
+            buffer.bind(name, values)
+            buffer.execute()
+            buffer.sync()
+        }
+        return try client.answers()
+    }
+
+    @Test func aStatementFollowsItsClientToAnotherServer() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2)
+        let (first, second) = (try rig.client(), try rig.client())
+        #expect(try self.prepare(first, "mine", "SELECT 'x'||$1") == ["1", "Z:I"])
+        let pid = try first.value("SELECT pg_backend_pid()")
+        // The other client takes the server on which it was prepared.
+        try second.query("BEGIN")
+        #expect(try second.value("SELECT pg_backend_pid()") == pid)
+        #expect(try self.run(first, "mine", ["y"]) == ["2", "D:xy", "C:SELECT 1", "Z:I"])
+        try second.query("COMMIT")
+    }
+
+    @Test func namesBelongToClientsAndServersShareTexts() async throws {
+        let rig = try await PoolerRig.start()
+        let (first, second) = (try rig.client(), try rig.client())
+        #expect(try self.prepare(first, "s", "SELECT 1") == ["1", "Z:I"])
+        #expect(try self.prepare(second, "s", "SELECT 2") == ["1", "Z:I"])
+        #expect(try self.prepare(second, "t", "SELECT 1") == ["1", "Z:I"])
+        #expect(try self.run(first, "s")[1] == "D:1")
+        #expect(try self.run(second, "s")[1] == "D:2")
+        #expect(try self.run(second, "t")[1] == "D:1")
+        #expect(try first.value("SELECT count(*) FROM pg_prepared_statements") == "2")
+    }
+
+    @Test func parameterTypesTellStatementsApart() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        #expect(try self.prepare(client, "i", "SELECT pg_typeof($1)", types: [23]) == ["1", "Z:I"])
+        #expect(try self.prepare(client, "t", "SELECT pg_typeof($1)", types: [25]) == ["1", "Z:I"])
+        #expect(try self.run(client, "i", ["1"])[1] == "D:integer")
+        #expect(try self.run(client, "t", ["1"])[1] == "D:text")
+    }
+
+    @Test func aNameInUseIsRefusedAndTheUnnamedOneReplaced() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        #expect(try self.prepare(client, "s", "SELECT 1") == ["1", "Z:I"])
+        #expect(try self.prepare(client, "s", "SELECT 2") == ["E:42P05", "Z:I"])
+        #expect(try self.run(client, "s")[1] == "D:1")
+        for number in 1...3 {
+            #expect(try self.prepare(client, "", "SELECT \(number)") == ["1", "Z:I"])
+            #expect(try self.run(client, "")[1] == "D:\(number)")
+        }
+        client.send { buffer in
+            buffer.closeStatement("s")
+            buffer.sync()
+        }
+        #expect(try client.answers() == ["3", "Z:I"])
+        #expect(try self.run(client, "s") == ["E:26000", "Z:I"])
+        #expect(try self.prepare(client, "s", "SELECT 2") == ["1", "Z:I"])
+    }
+
+    @Test func theUnnamedStatementOutlivesItsServerAndASimpleQuery() async throws {
+        let rig = try await PoolerRig.start()
+        let (client, other) = (try rig.client(), try rig.client())
+        #expect(try self.prepare(client, "", "SELECT 'mine'") == ["1", "Z:I"])
+        try other.query("SELECT 1")
+        #expect(try self.run(client, "") == ["2", "D:mine", "C:SELECT 1", "Z:I"])
+    }
+
+    @Test func anUnnamedStatementIsKeptFromItsSecondTime() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        for _ in 1...3 {
+            client.send { buffer in
+                buffer.parse("", "SELECT 5")
+                buffer.bind("")
+                buffer.execute()
+                buffer.sync()
+            }
+            #expect(try client.answers() == ["1", "2", "D:5", "C:SELECT 1", "Z:I"])
+        }
+        #expect(try client.value("SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 5'") == "1")
+    }
+
+    @Test func theLeastRecentlyUsedStatementIsClosed() async throws {
+        let rig = try await PoolerRig.start { $0.preparedStatements = 2 }
+        let client = try rig.client()
+        for number in 1...3 { #expect(try self.prepare(client, "s\(number)", "SELECT \(number)") == ["1", "Z:I"]) }
+        #expect(try client.value("SELECT count(*) FROM pg_prepared_statements") == "2")
+        for number in 1...3 { #expect(try self.run(client, "s\(number)")[1] == "D:\(number)") }
+    }
+
+    @Test func skippedAnswersComeWithFlushToo() async throws {
+        let rig = try await PoolerRig.start()
+        let (first, second) = (try rig.client(), try rig.client())
+        #expect(try self.prepare(first, "a", "SELECT 1") == ["1", "Z:I"])
+        second.send { buffer in
+            buffer.parse("b", "SELECT 1")
+            buffer.flush()
+        }
+        #expect(try second.read()?.type == "1")
+        second.send { buffer in
+            buffer.describe("b")
+            buffer.closeStatement("b")
+            buffer.sync()
+        }
+        #expect(try second.answers() == ["t", "T", "3", "Z:I"])
+    }
+
+    @Test func deallocatingAllForgetsEverything() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        for command in ["DEALLOCATE ALL", "DISCARD ALL"] {
+            #expect(try self.prepare(client, "s", "SELECT 1") == ["1", "Z:I"])
+            #expect(try client.query(command).contains("C:\(command)"))
+            #expect(try self.run(client, "s") == ["E:26000", "Z:I"])
+        }
+        #expect(try self.prepare(client, "s", "SELECT 1") == ["1", "Z:I"])
+        #expect(try self.run(client, "s")[1] == "D:1")
+    }
+
+    @Test func aStalePlanIsPreparedAfresh() async throws {
+        let rig = try await PoolerRig.start()
+        let (client, other) = (try rig.client(), try rig.client())
+        try other.query("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        #expect(try self.prepare(client, "s", "SELECT * FROM t") == ["1", "Z:I"])
+        #expect(try self.run(client, "s")[1] == "D:1")
+        try other.query("ALTER TABLE t ALTER a TYPE text USING 'text'")
+        #expect(try self.run(client, "s") == ["E:0A000", "Z:I"])
+        #expect(try self.run(client, "s") == ["2", "D:text", "C:SELECT 1", "Z:I"])
+    }
+
+    @Test func aLongStatementIsHeldUntilItIsWhole() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        let padding = String(repeating: " ", count: 300_000)
+        #expect(try self.prepare(client, "long", "SELECT \(padding)1") == ["1", "Z:I"])
+        #expect(try self.run(client, "long")[1] == "D:1")
+    }
+}
