@@ -113,7 +113,8 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
-        .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
             name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),

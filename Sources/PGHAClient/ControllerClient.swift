@@ -101,7 +101,7 @@ extension ControllerClient {
         try await self.send("POST", path, Nothing())
     }
 
-    private func send<Answer: Decodable>(
+    func send<Answer: Decodable>(
         _ method: String, _ path: String, _ body: some Encodable, timeout: Duration? = nil
     ) async throws(ControllerFailure) -> Answer {
         let data: Data

@@ -116,6 +116,7 @@ package struct TopologyReport: Hashable, Sendable, Codable {
         package var timeline: UInt32?
         package var lsn: String?
         package var lagBytes: UInt64?
+        package var lagSeconds: Double?
         package var noread: Bool
 
         package init(_ node: ClusterStatus.Node) {
@@ -125,12 +126,14 @@ package struct TopologyReport: Hashable, Sendable, Codable {
             self.timeline = node.timeline?.number
             self.lsn = node.position?.description
             self.lagBytes = node.lagBytes
+            self.lagSeconds = node.lagSeconds
             self.noread = node.spec.noread
         }
 
         enum CodingKeys: String, CodingKey {
             case name, host, port, timeline, lsn, noread
             case lagBytes = "lag_bytes"
+            case lagSeconds = "lag_seconds"
         }
     }
 
@@ -143,12 +146,51 @@ package struct TopologyReport: Hashable, Sendable, Codable {
     package var standbys: [Server]
     /// New transactions are held: a change of leader is under way.
     package var hold: Bool
+    /// The term that is being installed while `hold`; what poolers report names it.
+    package var claim: UInt64?
+    /// Who leads next, while `hold` and if it is known.
+    package var successor: String?
 
-    package init(_ status: ClusterStatus, hold: Bool) {
+    package init(_ status: ClusterStatus, claim: Term? = nil, successor: NodeName? = nil) {
+        self.hold = claim != nil
+        self.claim = claim?.number
+        self.successor = successor?.text
         self.term = status.term.number
         self.rule = status.rule?.number.description
         self.leader = status.nodes.first { $0.spec.name == status.leader }.map(Server.init)
         self.standbys = status.nodes.filter(\.followed).map(Server.init)
-        self.hold = hold
     }
+}
+
+extension TopologyReport {
+    /// As a pooler takes it; nil when it holds something that no controller says.
+    package var poolTopology: PoolTopology? {
+        var standbys: [PoolTopology.Node] = []
+        for server in self.standbys {
+            guard let node = server.poolNode else { return nil }
+            standbys.append(node)
+        }
+        let leader = self.leader.flatMap(\.poolNode)
+        guard (leader == nil) == (self.leader == nil) else { return nil }
+        return PoolTopology(
+            term: Term(self.term), leader: leader, standbys: standbys, claim: self.claim.map { Term($0) },
+            successor: self.successor.flatMap { NodeName($0) })
+    }
+}
+
+extension TopologyReport.Server {
+    fileprivate var poolNode: PoolTopology.Node? {
+        guard let name = NodeName(self.name), let port = UInt16(exactly: self.port) else { return nil }
+        return PoolTopology.Node(
+            name: name, host: self.host, port: port, position: self.lsn.flatMap { LSN($0) }, lagBytes: self.lagBytes,
+            lagSeconds: self.lagSeconds, noRead: self.noread)
+    }
+}
+
+/// `POST /v1/poolers/NAME`: what a pooler says of itself.
+package struct PoolerReport: Hashable, Sendable, Codable {
+    /// ``TopologyReport/claim``: no transaction is left on the leader that it replaces.
+    package var drained: UInt64
+
+    package init(drained: UInt64) { self.drained = drained }
 }

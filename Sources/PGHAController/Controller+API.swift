@@ -22,12 +22,15 @@ extension Controller {
     }
 
     package func topology() -> TopologyReport {
-        let hold = switch self.coordinator.activity {
-        case .failover, .preparing: true
-        case .idle, .bootstrap, .ruleChange: false
+        switch self.coordinator.activity {
+        case .failover(let machine):
+            return TopologyReport(self.status(), claim: machine.claim.term, successor: machine.successor)
+        case .idle, .preparing, .bootstrap, .ruleChange: return TopologyReport(self.status())
         }
-        return TopologyReport(self.status(), hold: hold)
     }
+
+    /// With the number of the last event that it takes account of.
+    func numberedTopology() -> (TopologyReport, UInt64) { (self.topology(), self.changes) }
 
     package func historyReport(limit: Int) async throws(ControllerRefusal) -> HistoryReport {
         do {

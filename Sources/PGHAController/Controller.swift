@@ -1,4 +1,5 @@
 package import Logging
+package import PGHAClient
 package import PGHACore
 package import PGHAStore
 
@@ -36,6 +37,7 @@ package actor Controller {
     /// Bumped with every change that watchers of the topology and the status wait for.
     private(set) var changes: UInt64 = 0
     private var waiters: [CheckedContinuation<Void, Never>] = []
+    private var poolers = PoolerRoster()
     let metrics = ControllerMetrics()
     /// Numbers of the scripts of `sql/` that a primary must have.
     let requiredScripts: [Int]
@@ -108,6 +110,7 @@ package actor Controller {
         if let persist = effects.persist { self.write(persist) }
         for order in effects.send { self.send(order) }
         if let moment = effects.wakeAt { self.wake(at: moment) }
+        self.endDrain()
         self.changes &+= 1
         let waiters = self.waiters
         self.waiters = []
@@ -115,8 +118,41 @@ package actor Controller {
         self.probeIfSuspicious()
     }
 
-    /// Returns after the next event.
-    func nextChange() async { await withCheckedContinuation { self.waiters.append($0) } }
+    /// Returns after the first event behind number `seen`: at once when that was already.
+    func nextChange(after seen: UInt64) async {
+        guard self.changes == seen else { return }
+        await withCheckedContinuation { self.waiters.append($0) }
+    }
+
+    // MARK: - Poolers
+
+    func poolerConnected(_ name: String) {
+        self.poolers.connected(name)
+        self.coordinator.hasPoolers = true
+        self.logger.info("pooler connected", metadata: ["pooler": "\(name)"])
+    }
+
+    func poolerLeft(_ name: String) {
+        self.poolers.left(name)
+        self.coordinator.hasPoolers = !self.poolers.isEmpty
+        self.logger.info("pooler gone", metadata: ["pooler": "\(name)"])
+        self.endDrain()
+    }
+
+    package func poolerReported(_ name: String, _ report: PoolerReport) -> Accepted {
+        self.poolers.drained(name, for: Term(report.drained))
+        self.logger.debug("pooler drained", metadata: ["pooler": "\(name)", "claim": "\(report.drained)"])
+        self.endDrain()
+        return Accepted(message: "noted", term: report.drained)
+    }
+
+    /// Goes on with a switchover as soon as no pooler has a transaction left on the old leader.
+    private func endDrain() {
+        guard case .failover(let machine) = self.coordinator.activity, machine.isDraining,
+            self.poolers.waiting(for: machine.claim.term).isEmpty
+        else { return }
+        self.start { await self.deliver(.drained) }
+    }
 
     private func send(_ order: Effects.Order) {
         guard let record = self.nodes[order.node] else {

@@ -57,8 +57,10 @@ package struct ControllerRoutes: Sendable {
         }
         router.get("/v1/topology") { request, _ in
             guard request.uri.queryParameters.get("watch") == "1" else { return try json(await controller.topology()) }
+            let pooler = request.uri.queryParameters.get("pooler")
             return Response(
-                status: .ok, headers: [.contentType: "application/x-ndjson"], body: Self.topologyStream(controller))
+                status: .ok, headers: [.contentType: "application/x-ndjson"],
+                body: Self.topologyStream(controller, pooler: pooler))
         }
         router.get("/v1/failover/plan") { request, _ in
             let target = try request.uri.queryParameters.get("target").map { try nodeName($0) }
@@ -67,24 +69,39 @@ package struct ControllerRoutes: Sendable {
         router.get("/v1/nodes") { _, _ in try json(NodesReport(try await controller.currentSpec().nodes)) }
     }
 
-    /// A line at once, then one with every change. An unchanged topology is repeated each second, so that a dead
-    /// stream is noticed.
-    private static func topologyStream(_ controller: Controller) -> ResponseBody {
+    /// A line at once, then one with every change. An unchanged topology is repeated each second, and more often while
+    /// transactions are held, so that the end of a stream is noticed on both sides. A stream that names its pooler makes
+    /// switchovers wait for that pooler's report.
+    private static func topologyStream(_ controller: Controller, pooler: String?) -> ResponseBody {
         ResponseBody { writer in
-            var last: TopologyReport?
-            var lastAt = ContinuousClock.now
-            while !Task.isCancelled {
-                let topology = await controller.topology()
-                if topology != last || ContinuousClock.now - lastAt >= .seconds(1) {
-                    var line = try JSONBody.encode(topology)
-                    line.append(0x0A)
-                    try await writer.write(ByteBuffer(bytes: line))
-                    last = topology
-                    lastAt = .now
-                }
-                await controller.nextChange()
+            if let pooler { await controller.poolerConnected(pooler) }
+            let result: Result<Void, any Error>
+            do {
+                try await Self.writeTopology(controller, to: &writer)
+                result = .success(())
+            } catch {
+                result = .failure(error)
             }
+            if let pooler { await controller.poolerLeft(pooler) }
+            try result.get()
             try await writer.finish(nil)
+        }
+    }
+
+    private static func writeTopology(_ controller: Controller, to writer: inout any ResponseBodyWriter) async throws {
+        var last: TopologyReport?
+        var lastAt = ContinuousClock.now
+        while !Task.isCancelled {
+            let (topology, change) = await controller.numberedTopology()
+            let patience: Duration = topology.hold ? .milliseconds(100) : .seconds(1)
+            if topology != last || ContinuousClock.now - lastAt >= patience {
+                var line = try JSONBody.encode(topology)
+                line.append(0x0A)
+                try await writer.write(ByteBuffer(bytes: line))
+                last = topology
+                lastAt = .now
+            }
+            await controller.nextChange(after: change)
         }
     }
 
@@ -115,6 +132,11 @@ package struct ControllerRoutes: Sendable {
             let target = try await decode(SwitchoverCommand.self, request, context).target.map { try nodeName($0) }
             return try json(
                 try await controller.accept(.switchover(target: target), "switchover begins"), status: .accepted)
+        }
+        group.post("/v1/poolers/:name") { request, context in
+            let name = try context.parameters.require("name")
+            let report = try await decode(PoolerReport.self, request, context)
+            return try json(await controller.poolerReported(name, report))
         }
         group.post("/v1/pause") { _, _ in try json(try await controller.accept(.pause(true), "paused")) }
         group.post("/v1/resume") { _, _ in try json(try await controller.accept(.pause(false), "resumed")) }

@@ -120,7 +120,8 @@ extension Simulation {
         case .readPosition(let pledge): self.readPosition(order, pledge)
         case .promote(let pledge): self.promote(order, pledge)
         case .follow(let pledge, let leader, let name): self.follow(order, pledge, leader, name)
-        case .writeTermRow(let rule, _, _): self.writeRow(order, rule)
+        case .writeTermRow(let rule, let timeline, let reason):
+            self.writeRow(order, TermHistoryRow(rule: rule, timeline: timeline, reason: reason))
         case .readSenders(let pledge): self.readSenders(order, pledge)
         case .setSyncList(let pledge, let list): self.setList(order, pledge, list)
         case .checkpoint:
@@ -142,6 +143,7 @@ extension Simulation {
                 server.file.upstream = nil
                 server.file.list = variant == .emptyListOnStandbys ? .none : .fence
                 server.reload()
+                if variant == .positionBeforeSeal { server.earlyPosition = server.position }
                 return nil
             },
             then: { [unowned self] in
@@ -163,7 +165,7 @@ extension Simulation {
             { server in
                 guard server.inRecovery else { return .isPrimary }
                 if server.file.pledge != pledge { return .refused(holding: server.file.pledge ?? pledge) }
-                position = server.position
+                position = server.earlyPosition ?? server.position
                 return nil
             },
             then: { [unowned self] in
@@ -218,8 +220,13 @@ extension Simulation {
             order,
             { server in
                 if let held = server.file.pledge, !held.mayBecome(pledge) { return .refused(holding: held) }
-                guard server.inRecovery else { return server.file.pledge == pledge ? nil : .isPrimary }
+                guard server.inRecovery else { return server.file.pledge?.claim == pledge.claim ? nil : .isPrimary }
+                if self.options.variant == .switchoverWithoutSealing { server.file.pledge = pledge }
                 guard server.file.pledge?.claim == pledge.claim else { return .other("not sealed for this claim") }
+                guard self.ledger.rules.contains(where: { $0.claim == pledge.claim && $0.leader == server.name }) else {
+                    self.violate("\(server.name) is promoted for \(pledge.number), which was never recorded")
+                    return .isStandby
+                }
                 let takes = self.chance(40) ? self.between(.ms(300), .s(6)) : self.between(.ms(5), .ms(40))
                 server.later(takes) { server.becomePrimary() }
                 return nil
@@ -253,14 +260,15 @@ extension Simulation {
             }, then: { [unowned self] in self.finish(order, .done) })
     }
 
-    private func writeRow(_ order: SimOrder, _ rule: Rule) {
+    private func writeRow(_ order: SimOrder, _ row: TermHistoryRow) {
         var end = LSN.zero
         self.sql(
             order,
             { server in
                 guard !server.inRecovery else { return .isStandby }
-                if let failure = self.take(rule.pledge, on: server) { return failure }
+                if let failure = self.take(row.rule.pledge, on: server) { return failure }
                 server.append(.row)
+                if let id = server.wal.last?.id { self.ledger.rows[id] = row }
                 end = server.end
                 return nil
             }, then: { [unowned self] in self.finish(order, .wrote(end)) })

@@ -80,6 +80,10 @@ extension SimServer {
         if let before, self.wal.last?.id != before {
             self.sim.violate("\(self.name) streams from \(server.name) across a history that is not its own")
         }
+        if self.isDiskFull {
+            self.endReceiver(id)
+            return
+        }
         self.receiver?.lastMessage = self.sim.now
         self.wal += records
         let all = server.forks
@@ -206,7 +210,7 @@ extension SimServer {
         let gap = self.sim.chance(50) ? self.sim.between(200, .ms(3)) : self.sim.between(.ms(20), .ms(160))
         self.later(gap) { [unowned self] in
             guard self.isPrimary else { return }
-            if self.waiting.count < 4 {
+            if self.waiting.count < 4, !self.isDiskFull {
                 self.append(.commit)
                 let index = self.wal.count - 1
                 if !self.commitsWait || index < self.released {

@@ -51,7 +51,7 @@ struct AgentCommand: AsyncParsableCommand {
         }
         try await ServiceGroup(
             configuration: .init(
-                services: [.init(service: service)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+                services: [.init(service: service), StartupMemory.configuration], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
     }
 }

@@ -64,6 +64,7 @@ struct ControllerCommand: AsyncParsableCommand {
             configuration: .init(
                 services: [
                     .init(service: ControllerService(controller: controller)), .init(service: application),
+                    StartupMemory.configuration,
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }

@@ -225,6 +225,9 @@ extension Coordinator {
             case (false, true): node.state = self.streamingState(view, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
+            if let rule, view.attachedSince == nil, self.mayHaveForked(node.spec.name, seen, rule) {
+                node.problems.append("may have left \(rule.leader)'s history, and has no agent to tell: make it anew")
+            }
             if seen.replayPaused { node.problems.append("replay is paused") }
             if !seen.pendingRestart.isEmpty {
                 node.problems.append("waits for a restart: \(seen.pendingRestart.joined(separator: ", "))")

@@ -4,6 +4,8 @@ enum StateEdit: Hashable, Sendable {
     case spec(ClusterSpec)
     /// An agent has compared the node's WAL with the leader's of this term, or replaced it.
     case follows(NodeName, Term)
+    /// The node runs as a primary on this timeline, which nobody asked of it.
+    case forked(NodeName, TimelineID)
 }
 
 extension Coordinator {
@@ -246,6 +248,8 @@ extension Coordinator {
             switch edit {
             case .paused(let paused): state.paused = paused
             case .spec(let spec): state.spec = spec
+            case .forked(let node, let timeline):
+                state.timelines.disown(timeline, of: node, among: state.spec.nodes.map(\.name))
             case .follows(let node, let term):
                 if let rule = state.rule, rule.number.term == term { state.timelines.follow(rule.leader, [node]) }
             }

@@ -12,6 +12,8 @@ package struct Coordinator: Sendable {
         case probed(NodeName, Result<ServerObservation, ProbeFailure>, began: Moment)
         case agent(NodeName, AgentFacts)
         case answered(NodeName, NodeCommand, NodeOutcome)
+        /// No pooler has a transaction left on the leader that the procedure under way replaces.
+        case drained
         case tick
     }
 
@@ -41,6 +43,8 @@ package struct Coordinator: Sendable {
     package internal(set) var health: LeaderHealth
     /// Set when this store must not lead; nothing is done any more.
     package internal(set) var halted: String?
+    /// Poolers follow this controller: a switchover lets their transactions finish.
+    package var hasPoolers = false
 
     /// The write under way; `.stored` refers to it.
     var writing: Effects.Persist?
@@ -95,6 +99,7 @@ package struct Coordinator: Sendable {
             } else {
                 self.tell(.answered(node, command, outcome), at: now, &effects)
             }
+        case .drained: self.tell(.drained, at: now, &effects)
         case .tick:
             self.health.tick(at: now)
             self.tell(.tick, at: now, &effects)
@@ -109,7 +114,7 @@ package struct Coordinator: Sendable {
         case .probed(let node, let result, let began): self.probed(node, result, began: began, at: now)
         case .agent(let node, let facts): self.heard(node, facts, at: now)
         case .tick: self.health.tick(at: now)
-        case .loaded, .stored, .answered: break
+        case .loaded, .stored, .answered, .drained: break
         }
     }
 
@@ -161,7 +166,7 @@ package struct Coordinator: Sendable {
         guard let state = self.state, self.writing == nil else { return }
         let machine = Failover(
             claiming: state, kind: kind, reason: reason, nonce: self.generator.next(), excluded: excluded,
-            bootstrapped: bootstrapped, at: now)
+            bootstrapped: bootstrapped, draining: self.hasPoolers, at: now)
         effects.notes.append("failover begins: term \(machine.claim.term), \(reason)")
         self.start(.failover(machine), at: now, &effects)
     }

@@ -78,7 +78,7 @@ package struct Bootstrap: Sendable {
         case .answered(let node, let command, let outcome):
             guard self.orders.accept(node, command) else { break }
             self.answered(node, outcome, at: now, &effects)
-        case .tick: break
+        case .drained, .tick: break
         }
         self.finishIfComplete(at: now)
         if self.progress == .running { self.sendOrders(at: now, &effects) }

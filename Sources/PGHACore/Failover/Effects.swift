@@ -63,6 +63,8 @@ package enum ProcedureEvent: Hashable, Sendable {
     case stored
     /// A node answered the machine's order.
     case answered(NodeName, NodeCommand, NodeOutcome)
+    /// No pooler has a transaction left on the old leader.
+    case drained
     case tick
 }
 

@@ -129,7 +129,7 @@ extension Failover {
         case .opening:
             self.orders.send(
                 .setSyncList(self.pledge, SyncList(plan.rule, names: plan.names)), to: leader, at: now, &effects)
-        case .claiming, .handingOver, .sealing, .rereading, .recording, .closing, .finished: break
+        case .claiming, .draining, .handingOver, .sealing, .rereading, .recording, .closing, .finished: break
         }
     }
 
@@ -165,6 +165,13 @@ extension Failover {
 
 extension Failover {
     package var startedAt: Moment { self.started }
+
+    /// Who leads when this is done, as far as that is decided.
+    package var successor: NodeName? {
+        if let plan = self.plan { return plan.rule.leader }
+        if case .planned(let candidate) = self.kind { return candidate }
+        return nil
+    }
 
     /// A server came back as a standby of the candidate, under `name`, while the term is being installed.
     mutating func joined(_ node: NodeName, _ name: ReplicationName, at now: Moment) {

@@ -3,6 +3,7 @@ extension Failover {
     var oldLeaders: Set<NodeName> { Set(self.state.openRules.map(\.leader)) }
 
     mutating func sealAnswered(_ node: NodeName, _ command: NodeCommand, _ outcome: NodeOutcome, at now: Moment) {
+        self.noteForked(node, outcome)
         switch outcome {
         case .sealed(let position):
             self.sealed(node, position, again: command == .readPosition(self.pledge))
@@ -31,6 +32,19 @@ extension Failover {
         case .promoted, .wrote, .senders, .initialized: break
         }
         self.orders.succeeded(node)
+    }
+
+    /// A server that was promoted by hand may have picked the id, at the very fork, of a timeline that it was to follow.
+    private mutating func noteForked(_ node: NodeName, _ outcome: NodeOutcome) {
+        switch outcome {
+        case .failed(.isPrimary):
+            if !self.oldLeaders.contains(node), !self.state.displaced.contains(node) { self.promotedByHand.insert(node) }
+        case .sealed(let position), .reclaimed(let position), .fenced(.some(let position)):
+            guard self.promotedByHand.contains(node) else { return }
+            self.state.timelines.disown(
+                position.history.timeline, of: node, among: self.state.spec.nodes.map(\.name))
+        case .done, .promoted, .wrote, .senders, .fenced(nil), .initialized, .failed: break
+        }
     }
 
     /// A server that runs as a primary, or not at all, and holds this claim's pledge acknowledges for nobody else:
@@ -73,6 +87,10 @@ extension Failover {
             }
             self.record(chosen, at: now, &effects)
         case .sealing:
+            if DecisionFaults.isOn(.switchoverWithoutSealing), let candidate = self.handedOver() {
+                self.record(candidate, at: now, &effects)
+                return
+            }
             guard let chosen = self.choose(at: now, &effects) else { return }
             let again = self.members.filter { $0.value.way == .promote && $0.value.position != nil }.map(\.key)
             if again.isEmpty {
@@ -80,7 +98,7 @@ extension Failover {
             } else {
                 self.phase = .rereading(Set(again))
             }
-        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        case .claiming, .draining, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
@@ -101,7 +119,7 @@ extension Failover {
                     self.orders.send(self.sealingOrder(for: node), to: node, at: now, &effects)
                 }
             }
-        case .claiming, .recording, .promoting, .attaching, .opening, .closing, .finished: break
+        case .claiming, .draining, .recording, .promoting, .attaching, .opening, .closing, .finished: break
         }
     }
 
@@ -265,6 +283,7 @@ extension Failover {
         let ancestry = Ancestry(self.state.timelines)
         return self.state.spec.nodes.filter { spec in
             guard spec.name != chosen else { return true }
+            if DecisionFaults.isOn(.membersOnlyCohort), self.state.rule?.cohort.contains(spec.name) == false { return false }
             guard !spec.nosync, !self.state.removing.contains(spec.name), let member = self.members[spec.name], member.way == .promote,
                 let position = member.position
             else { return false }
@@ -313,7 +332,7 @@ extension Failover {
 
     private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {
         let rule = Rule(
-            number: RuleNumber(term: self.claim.term, version: 0), nonce: self.claim.nonce, leader: chosen,
+            number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: chosen,
             cohort: cohort, copies: copies)
         let ancestry = Ancestry(self.state.timelines)
         var names: [NodeName: ReplicationName] = [:]
@@ -328,8 +347,28 @@ extension Failover {
             position: position ?? WALPosition(history: TimelineHistory(timeline: TimelineID(0)), end: .zero))
     }
 
+    /// The wrong switchover: the stop alone is trusted, and all the others are taken for followers.
+    private mutating func handedOver() -> NodeName? {
+        guard case .planned(let candidate) = self.kind, let current = self.state.rule,
+            let position = self.members[current.leader]?.position, self.evidence.fenced.contains(current.leader)
+        else { return nil }
+        let cohort = current.cohort.filter { $0 != current.leader }
+        guard cohort.contains(candidate), cohort.count >= self.state.spec.durability.copies else { return nil }
+        var names: [NodeName: ReplicationName] = [:]
+        for node in cohort where node != candidate {
+            names[node] = ReplicationName(node: node, suffix: self.generator.next())
+        }
+        self.plan = Plan(
+            rule: Rule(
+                number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: candidate,
+                cohort: cohort, copies: self.state.spec.durability.copies),
+            way: .promote, names: names, position: position)
+        return candidate
+    }
+
     private mutating func record(_ chosen: NodeName, at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, plan.rule.leader == chosen else { return }
+        if DecisionFaults.isOn(.dropRulesAtRecord) { self.state.openRules = [] }
         self.state.openRules.append(plan.rule)
         self.state.replicationNames = plan.names
         self.state.timelines.lead(chosen, from: plan.position)

@@ -18,8 +18,10 @@ package struct Failover: Sendable {
     }
 
     package enum Phase: Hashable, Sendable {
-        /// The claim is being written. Next: `handingOver` (planned) or `sealing`.
+        /// The claim is being written. Next: `draining` or `handingOver` (planned), or `sealing`.
         case claiming
+        /// Poolers hold new transactions and let running ones finish. Next: `handingOver` when none is left, or then.
+        case draining(until: Moment)
         /// The old leader is being stopped cleanly while its standbys still follow. Next: `sealing`.
         case handingOver(until: Moment)
         /// Members are being sealed. Next: `rereading` once enough is known.
@@ -93,6 +95,8 @@ package struct Failover: Sendable {
     let started: Moment
     var members: [NodeName: Member] = [:]
     var evidence = SealEvidence()
+    /// Found as primaries that no term made.
+    var promotedByHand: Set<NodeName> = []
     var orders = MemberOrders()
     var generator: SeededGenerator
     /// The primary's position after the promotion; nil until then.
@@ -112,15 +116,21 @@ package struct Failover: Sendable {
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false
+    /// Poolers hold transactions for this claim and have not all reported that none is left.
+    package internal(set) var isDraining: Bool
 
     /// Takes a new claim. `nonce` is random, from the shell's generator. `bootstrapped` is the claim under which the
-    /// first servers were made: the first term is its.
+    /// first servers were made: the first term is its. `draining`: poolers follow this controller, and a switchover waits
+    /// for them.
     package init(
         claiming state: ClusterState, kind: Kind, reason: String, nonce: UInt64, excluded: Set<NodeName> = [],
-        bootstrapped: Claim? = nil, at now: Moment
+        bootstrapped: Claim? = nil, draining: Bool = false, at now: Moment
     ) {
         var next = state
         if bootstrapped == nil { next.term = state.term.next }
+        if DecisionFaults.isOn(.undoRecorded), let current = state.rule {
+            next.openRules.removeAll { $0.number.term > current.number.term }
+        }
         self.claim = bootstrapped ?? Claim(term: next.term, nonce: nonce)
         var planned: NodeName?
         var forced = false
@@ -139,6 +149,7 @@ package struct Failover: Sendable {
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: nonce)
+        self.isDraining = draining
     }
 
     /// Finishes what another controller recorded: promote the same candidate under the same claim.
@@ -153,12 +164,20 @@ package struct Failover: Sendable {
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: rule.nonce)
+        self.isDraining = false
         self.plan = Plan(
             rule: rule, way: .promote, names: state.replicationNames.filter { $0.key != rule.leader },
             position: WALPosition(history: TimelineHistory(timeline: TimelineID(0)), end: .zero))
     }
 
-    package var pledge: Pledge { self.plan?.rule.pledge ?? Pledge(self.claim) }
+    /// What servers are asked to pledge: the claim, and once it is recorded the rule. So a store that was restored
+    /// from before the record can tell that the claim went on without it.
+    package var pledge: Pledge {
+        switch self.phase {
+        case .claiming, .draining, .handingOver, .sealing, .rereading, .recording: Pledge(self.claim)
+        case .promoting, .attaching, .opening, .closing, .finished: self.plan?.rule.pledge ?? Pledge(self.claim)
+        }
+    }
 
     /// Begins: the first effects. Call once.
     package mutating func begin(at now: Moment) -> Effects {
@@ -179,6 +198,7 @@ package struct Failover: Sendable {
             guard self.orders.accept(node, command) else { break }
             if self.refuses(outcome) { break }
             self.answered(node, command, outcome, at: now, &effects)
+        case .drained: self.isDraining = false
         case .tick: break
         }
         self.advance(at: now, &effects)
@@ -197,18 +217,20 @@ package struct Failover: Sendable {
         switch self.phase {
         case .claiming:
             if case .planned = self.kind {
-                self.phase = .handingOver(until: now + Self.handOverLimit)
+                self.phase = .draining(until: now + self.state.spec.timings.drainTimeout)
             } else {
                 self.phase = .sealing
             }
-        case .recording: self.phase = .promoting
+        case .recording:
+            self.phase = .promoting
+            self.recordedVersion = self.plan?.rule.number.version ?? 0
         case .attaching:
             self.timelineStored = true
             self.recordedVersion = self.plan?.rule.number.version ?? 0
         case .closing:
             self.phase = .finished
             self.progress = .finished
-        case .handingOver, .sealing, .rereading, .promoting, .opening, .finished: break
+        case .draining, .handingOver, .sealing, .rereading, .promoting, .opening, .finished: break
         }
     }
 
@@ -216,7 +238,7 @@ package struct Failover: Sendable {
         _ node: NodeName, _ command: NodeCommand, _ outcome: NodeOutcome, at now: Moment, _ effects: inout Effects
     ) {
         switch self.phase {
-        case .claiming, .recording, .closing, .finished: break
+        case .claiming, .draining, .recording, .closing, .finished: break
         case .handingOver, .sealing, .rereading:
             self.sealAnswered(node, command, outcome, at: now)
         case .promoting, .attaching, .opening:
@@ -229,15 +251,23 @@ package struct Failover: Sendable {
         guard self.progress == .running else { return }
         switch self.phase {
         case .claiming, .recording, .closing, .finished: break
+        case .draining(let until): self.advanceDraining(until, at: now, &effects)
         case .handingOver, .sealing, .rereading: self.advanceSealing(at: now, &effects)
         case .promoting, .attaching, .opening: self.advanceInstall(at: now, &effects)
         }
         if self.progress == .running { self.sendOrders(at: now, &effects) }
     }
 
+    private mutating func advanceDraining(_ until: Moment, at now: Moment, _ effects: inout Effects) {
+        guard !self.isDraining || now >= until else { return effects.wake(at: until) }
+        self.isDraining = false
+        self.phase = .handingOver(until: now + Self.handOverLimit)
+        effects.wake(at: now + Self.handOverLimit)
+    }
+
     private mutating func sendOrders(at now: Moment, _ effects: inout Effects) {
         switch self.phase {
-        case .claiming, .recording, .closing, .finished: break
+        case .claiming, .draining, .recording, .closing, .finished: break
         case .handingOver, .sealing, .rereading: self.sendSealingOrders(at: now, &effects)
         case .promoting, .attaching, .opening: self.sendInstallOrders(at: now, &effects)
         }

@@ -129,7 +129,8 @@ package enum ProbeFailure: Hashable, Sendable, Error {
     /// Whether a server process answered at all: such a server is never dead.
     package var provesLife: Bool {
         switch self {
-        case .startingUp, .aliveBut, .undecodable: true
+        case .aliveBut: !DecisionFaults.isOn(.fullIsDead)
+        case .startingUp, .undecodable: true
         case .refused, .reset, .timedOut: false
         }
     }

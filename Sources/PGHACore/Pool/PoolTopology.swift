@@ -6,11 +6,26 @@ package struct PoolTopology: Hashable, Sendable {
         /// A numeric address, or the directory of a Unix socket.
         package let host: String
         package let port: UInt16
+        /// Where its WAL ended when it was last seen; nil when unknown.
+        package var position: LSN?
+        /// Bytes of WAL that the leader has and this server lacks; nil when unknown.
+        package var lagBytes: UInt64?
+        /// Seconds since what it replayed last was committed; 0 when it lacks nothing; nil when unknown.
+        package var lagSeconds: Double?
+        /// No client is to be sent here for reading.
+        package var noRead: Bool
 
-        package init(name: NodeName, host: String, port: UInt16) {
+        package init(
+            name: NodeName, host: String, port: UInt16, position: LSN? = nil, lagBytes: UInt64? = nil,
+            lagSeconds: Double? = nil, noRead: Bool = false
+        ) {
             self.name = name
             self.host = host
             self.port = port
+            self.position = position
+            self.lagBytes = lagBytes
+            self.lagSeconds = lagSeconds
+            self.noRead = noRead
         }
     }
 
@@ -19,13 +34,24 @@ package struct PoolTopology: Hashable, Sendable {
     /// The only server that may take writes; nil while there is none, and then transactions wait.
     package let leader: Node?
     package let standbys: [Node]
+    /// The term that is being installed: transactions on the primary go on, new ones wait. Nil when none is.
+    package let claim: Term?
+    /// Who leads next, if that is known: worth connecting to.
+    package let successor: NodeName?
 
-    package init(term: Term, leader: Node?, standbys: [Node] = []) {
+    package init(
+        term: Term, leader: Node?, standbys: [Node] = [], claim: Term? = nil, successor: NodeName? = nil
+    ) {
         self.term = term
         self.leader = leader
         self.standbys = standbys
+        self.claim = claim
+        self.successor = successor
     }
 
     /// Before the first push: nothing is known, so transactions wait.
     package static let unknown = PoolTopology(term: .zero, leader: nil)
+
+    /// Whether transactions on the primary may begin.
+    package var takesWrites: Bool { self.leader != nil && self.claim == nil }
 }

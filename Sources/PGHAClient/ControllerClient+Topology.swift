@@ -1,23 +1,27 @@
-import AsyncHTTPClient
-import FoundationEssentials
-import NIOCore
-import NIOHTTP1
-import PGHACore
-import Synchronization
+internal import AsyncHTTPClient
+internal import Foundation
+internal import NIOCore
+internal import NIOHTTP1
+package import PGHACore
+internal import Synchronization
 
+// What poolers and the controller say to each other.
 extension ControllerClient {
     /// The stream repeats itself each second; after three the controller, or the way to it, is gone.
-    private static let silenceLimit = Duration.seconds(3)
+    private static var silenceLimit: Duration { .seconds(3) }
 
-    /// Follows `GET /v1/topology?watch=1`: hands each line to `deliver`, the first at once.
+    /// Follows `GET /v1/topology?watch=1`: hands each line to `deliver`, the first at once. While it is open,
+    /// switchovers wait for the report of the pooler of this name; without a name they wait for none.
     ///
     /// Returns only by throwing, a ``ControllerFailure`` or a cancellation: when the controller goes away, answers
     /// something else, or falls silent.
-    package func followTopology(_ deliver: @escaping @Sendable (TopologyReport) async -> Void) async throws {
+    package func followTopology(
+        pooler: String? = nil, _ deliver: @escaping @Sendable (TopologyReport) async -> Void
+    ) async throws {
         let lastLine = LastLine()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                try await self.readTopology { report in
+                try await self.readTopology(pooler) { report in
                     lastLine.at.withLock { $0 = .now }
                     await deliver(report)
                 }
@@ -38,11 +42,13 @@ extension ControllerClient {
         let at = Mutex(ContinuousClock.now)
     }
 
-    private func readTopology(_ deliver: (TopologyReport) async -> Void) async throws {
+    private func readTopology(_ pooler: String?, _ deliver: (TopologyReport) async -> Void) async throws {
         do {
+            let name = pooler.map { "&pooler=\(Self.escaped($0))" } ?? ""
             // The deadline bounds the head only; the watchdog sees silence afterwards.
             let response = try await self.httpClient.execute(
-                self.request("GET", "/v1/topology?watch=1"), timeout: .milliseconds(Self.silenceLimit.milliseconds))
+                self.request("GET", "/v1/topology?watch=1\(name)"),
+                timeout: .milliseconds(Self.silenceLimit.milliseconds))
             guard response.status == .ok else {
                 let buffer = try await response.body.collect(upTo: 1 << 20)
                 throw self.failure(Int(response.status.code), Data(buffer.readableBytesView))
@@ -62,5 +68,15 @@ extension ControllerClient {
                 url: self.baseURL, reason: Self.words(error, timeout: Self.silenceLimit))
         }
         throw ControllerFailure.unreachable(url: self.baseURL, reason: "it closed the connection")
+    }
+
+    /// Says that no transaction is left on the leader that `claim` replaces.
+    package func reportDrained(pooler: String, claim: Term) async throws(ControllerFailure) {
+        let _: Accepted = try await self.send(
+            "POST", "/v1/poolers/\(Self.escaped(pooler))", PoolerReport(drained: claim.number))
+    }
+
+    private static func escaped(_ name: String) -> String {
+        name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? name
     }
 }
