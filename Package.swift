@@ -150,7 +150,7 @@ let package = Package(
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "pgha"],
+            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "PGHAPooler", "pgha"],
             path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),

@@ -9,12 +9,16 @@ package final class Pooler: Sendable {
     private let threads: Mutex<[pthread_t]>
     /// Where each configured listener ended up, in order.
     package let ports: [UInt16]
+    private let drains: DrainBoard
+    /// Each claim of an applied topology, once no transaction is left on the leader that it replaces; for one reader.
+    package var drained: AsyncStream<Term> { self.drains.drained }
 
     /// Binds every listener and starts the threads. Until the first `apply` clients wait.
     package init(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
         var ports = configuration.listeners.map(\.port)
         var loops: [LoopStart] = []
         let peers = try Self.mailboxes(max(configuration.threads, 1))
+        let drains = DrainBoard(loops: peers.count)
         for number in 0..<peers.count {
             var bound: [BoundListener] = []
             for (index, listener) in configuration.listeners.enumerated() {
@@ -25,9 +29,10 @@ package final class Pooler: Sendable {
                 ports[index] = socket.port
                 bound.append(socket)
             }
-            loops.append(try LoopStart(number: number, mailbox: peers[number], configuration, bound))
+            loops.append(try LoopStart(number: number, mailbox: peers[number], configuration, bound, drains))
         }
         self.ports = ports
+        self.drains = drains
         self.mailboxes = peers
         self.threads = Mutex([])
         for loop in loops { try self.start(loop) }
@@ -85,6 +90,7 @@ package final class Pooler: Sendable {
             return threads
         }
         for thread in threads { pthread_join(thread, nil) }
+        self.drains.finish()
     }
 
     private func post(_ request: LoopRequest) { for mailbox in self.mailboxes { mailbox.post(request) } }
@@ -97,14 +103,17 @@ private final class LoopStart: Sendable {
     let configuration: PoolerConfiguration
     let listeners: [BoundListener]
     let epoll: Int32
+    let drains: DrainBoard
 
     init(
-        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ listeners: [BoundListener]
+        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ listeners: [BoundListener],
+        _ drains: DrainBoard
     ) throws(PoolerFailure) {
         self.number = number
         self.mailbox = mailbox
         self.configuration = configuration
         self.listeners = listeners
+        self.drains = drains
         self.epoll = pgha_epoll_create()
         guard self.epoll >= 0 else { throw .noResources(errno: errno) }
         for (index, listener) in listeners.enumerated() {
@@ -125,7 +134,7 @@ private func runLoop(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPo
     let start = Unmanaged<LoopStart>.fromOpaque(argument).takeRetainedValue()
     var loop = PoolerLoop(
         number: start.number, epoll: start.epoll, mailbox: start.mailbox, configuration: start.configuration,
-        listeners: start.listeners)
+        listeners: start.listeners, drains: start.drains)
     loop.run()
     close(start.epoll)
     return nil

@@ -17,6 +17,8 @@ package final class ScratchCluster: Sendable {
         package var timings = Timings()
         package var postgres: [String: String] = [:]
         package var onStandbyLoss: Durability.StandbyLoss?
+        /// Who may connect how; nil: everybody with a password.
+        package var access: [AccessRule]?
         package var logLevel = "debug"
         /// The first node's directory is a memory file system of this many MiB, which only that node's processes
         /// see and which ends with them. Needs root.
@@ -102,6 +104,7 @@ package final class ScratchCluster: Sendable {
         spec.durability = Durability(copies: options.copies, onStandbyLoss: options.onStandbyLoss)
         spec.timings = options.timings
         spec.postgres = options.postgres
+        spec.access = options.access
         self.spec = spec
     }
 

@@ -30,11 +30,11 @@ final class PoolerRig: Sendable {
 
     deinit { self.pooler.stop() }
 
-    func apply(term: UInt64) {
-        let node = PoolTopology.Node(
-            name: NodeName("a")!, host: self.server.socketDirectory, port: UInt16(self.server.port))
-        self.pooler.apply(PoolTopology(term: Term(term), leader: node))
+    var node: PoolTopology.Node {
+        PoolTopology.Node(name: NodeName("a")!, host: self.server.socketDirectory, port: UInt16(self.server.port))
     }
+
+    func apply(term: UInt64) { self.pooler.apply(PoolTopology(term: Term(term), leader: self.node)) }
 
     func client(_ settings: [(String, String)] = []) throws -> RawClient {
         try RawClient.logIn(port: self.port, settings)

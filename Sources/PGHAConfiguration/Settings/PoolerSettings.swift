@@ -46,8 +46,9 @@ enum PoolerSettings {
             "The controllers' addresses, separated by commas: who leads comes from the first that answers. With none "
                 + "there the last known servers are used."),
         setting(
-            "token_file", .path, .unset("none is sent"),
-            "A file with the cluster's token, for controllers that show their topology to nobody else."),
+            "token_file", .path, .unset("switchovers do not wait for this pooler's transactions"),
+            "A file with the cluster's token, with which the pooler tells the controller that its transactions are over "
+                + "before a planned change of leader."),
         setting(
             "server_sockets", .path, .unset("all servers are reached over TCP"),
             "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "

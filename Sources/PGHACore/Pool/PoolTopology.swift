@@ -27,6 +27,9 @@ package struct PoolTopology: Hashable, Sendable {
             self.lagSeconds = lagSeconds
             self.noRead = noRead
         }
+
+        /// On the pooler's own host.
+        package var isLocal: Bool { self.host.hasPrefix("/") || self.host.hasPrefix("127.") || self.host == "::1" }
     }
 
     /// Grows with every leader. Server connections that were opened under an older term are closed.
@@ -51,6 +54,12 @@ package struct PoolTopology: Hashable, Sendable {
 
     /// Before the first push: nothing is known, so transactions wait.
     package static let unknown = PoolTopology(term: .zero, leader: nil)
+
+    /// The leader or a standby of this name.
+    package func node(_ name: NodeName) -> Node? {
+        if let leader = self.leader, leader.name == name { return leader }
+        return self.standbys.first { $0.name == name }
+    }
 
     /// Whether transactions on the primary may begin.
     package var takesWrites: Bool { self.leader != nil && self.claim == nil }

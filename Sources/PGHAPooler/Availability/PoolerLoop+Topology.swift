@@ -3,35 +3,108 @@ internal import PGHAWire
 
 // What changes in the cluster.
 extension PoolerLoop {
-    /// A new view of the cluster. Connections of an older term are closed before anything else is looked at.
+    /// A new view of the cluster. Connections of an older term are closed before anything else is looked at, and
+    /// nothing is written to them.
     mutating func apply(_ topology: PoolTopology) {
         guard topology.term >= self.topology.term, topology != self.topology else { return }
+        let isNews =
+            topology.term != self.topology.term || topology.leader?.port != self.topology.leader?.port
+            || topology.leader?.host != self.topology.leader?.host
         self.topology = topology
+        if topology.claim == nil { self.drainedClaim = nil }
+        for pool in self.pools.values { self.updateHold(pool) }
         for index in 0..<self.servers.highWater {
             let server = self.servers[index]
-            guard server.pointee.phase != .free, server.pointee.term != topology.term.number else { continue }
-            self.closeOutdated(server)
+            guard server.pointee.phase != .free, self.isOutdated(server) else { continue }
+            self.serverBroke(server)
         }
         for pool in self.pools.values {
-            pool.pointee.nextAttempt = 0
-            pool.pointee.failures = 0
+            if isNews {
+                pool.pointee.nextAttempt = 0
+                pool.pointee.failures = 0
+            }
+            self.release(pool)
             self.openServersIfNeeded(pool)
         }
     }
 
-    private mutating func closeOutdated(_ server: ServerPointer) {
-        self.serverBroke(server)
+    /// Opened for an older term. A standby's connections stay as long as it is one of the topology's standbys.
+    func isOutdated(_ server: ServerPointer) -> Bool {
+        switch server.pointee.pool.pointee.key.target {
+        case .leader: server.pointee.term < self.topology.term.number
+        case .standby(let name): self.topology.node(name) == nil
+        }
     }
 
-    /// A client whose server is gone. `wasTold`: the server's own FATAL was passed on.
-    mutating func lostServer(_ client: ClientPointer, wasTold: Bool) {
-        self.out.removeAll()
-        if client.pointee.logIn != nil || client.pointee.phase == .attaching, client.pointee.held.count > 0 {
-            // Nothing of the client's was sent: it waits for another.
-            client.pointee.flags.insert(.heldWhole)
-            return self.enqueue(client)
+    /// No transaction begins on the leader while there is none, or while it is about to be replaced.
+    mutating func updateHold(_ pool: PoolPointer) {
+        guard case .leader = pool.pointee.key.target else { return }
+        pool.pointee.isHeld = !self.topology.takesWrites
+    }
+
+    /// Hands out what lay idle while transactions were held.
+    private mutating func release(_ pool: PoolPointer) {
+        guard !pool.pointee.isHeld else { return }
+        while pool.pointee.waitingCount > 0, let server = pool.pointee.popIdle() {
+            self.giveBack(server)
+            self.handOutReturned()
         }
-        if wasTold { return self.closeAfterOutput(client) }
-        self.refuse(client, .connectionFailure, "the connection to the server was lost")
+    }
+
+    // MARK: - Draining
+
+    /// Says once for each claim that no transaction is left on the leader that is to be replaced.
+    mutating func reportIfDrained() {
+        guard let claim = self.topology.claim, self.drainedClaim != claim else { return }
+        for index in 0..<self.servers.highWater {
+            let server = self.servers[index]
+            guard server.pointee.phase == .busy || server.pointee.phase == .cleaning,
+                server.pointee.pool.pointee.key.target == .leader, !server.pointee.session.isReleasable
+            else { continue }
+            return
+        }
+        self.drainedClaim = claim
+        self.drains.letGo(claim)
+    }
+
+    // MARK: - Waiting
+
+    /// Clients of a held pool wait in good faith, but not for ever and not without being told.
+    mutating func checkHeld(_ pool: PoolPointer) {
+        guard pool.pointee.isHeld else { return }
+        var ahead = 0
+        var next = pool.pointee.firstWaiting
+        while let client = next {
+            next = client.pointee.next
+            let waited = Duration.nanoseconds(Int64(self.now &- client.pointee.since))
+            let verdict = self.configuration.hold.verdict(
+                waited: waited, ahead: ahead, wasTold: client.pointee.wasTold || client.pointee.logIn != nil)
+            ahead += 1
+            switch verdict {
+            case .wait: break
+            case .explain: self.explainWait(client)
+            case .refuse:
+                ahead -= 1
+                self.refuseHeld(client)
+            }
+        }
+    }
+
+    private mutating func explainWait(_ client: ClientPointer) {
+        client.pointee.wasTold = true
+        var buffer = WireBuffer()
+        let reason = self.topology.leader == nil ? "no primary is known" : "the primary is being replaced"
+        buffer.noticeResponse(
+            WireError(
+                .notice, .successfulCompletion, "waiting: \(reason)", detail: "The transaction begins on the new one."))
+        self.out.removeAll()
+        self.append(buffer)
+        _ = self.flush(to: client)
+    }
+
+    /// 25006 makes drivers look for another host; 57P03 makes them come back.
+    private mutating func refuseHeld(_ client: ClientPointer) {
+        if self.topology.leader == nil { return self.refuse(client, .readOnlyTransaction, "there is no primary") }
+        self.refuse(client, .cannotConnectNow, "the primary is being replaced, and that takes too long")
     }
 }

@@ -19,8 +19,30 @@ struct Client: BitwiseCopyable {
         case active
         /// Its transaction is over; the server is asked which settings it changed.
         case settling
+        /// Its transaction was lost with its server; the pooler answers until the client has ended it. See `trouble`.
+        case failed
         /// Gets what is pending, then is closed.
         case closing
+    }
+
+    /// What the loss of a server has left a client with.
+    struct Trouble: OptionSet, BitwiseCopyable {
+        let rawValue: UInt8
+        /// In a block that has failed.
+        static let blockFailed = Trouble(rawValue: 1)
+        /// It does not know yet: the next statement is answered with 40001.
+        static let untold = Trouble(rawValue: 2)
+        /// Messages of the extended protocol have come and their Sync has not.
+        static let pipelined = Trouble(rawValue: 4)
+        /// Everything up to the next Sync is skipped.
+        static let skipping = Trouble(rawValue: 8)
+        /// A portal is bound that ends the block.
+        static let bindsCommit = Trouble(rawValue: 16)
+        static let bindsRollback = Trouble(rawValue: 32)
+        /// The block was ended and the Sync behind that has not come yet.
+        static let ended = Trouble(rawValue: 64)
+        /// Its transaction was sent again once already.
+        static let retried = Trouble(rawValue: 128)
     }
 
     struct Flags: OptionSet, BitwiseCopyable {
@@ -48,6 +70,9 @@ struct Client: BitwiseCopyable {
     let role: PoolerConfiguration.Role
     var flags: Flags = []
     var pinReason = PinReason.none
+    var trouble: Trouble = []
+    /// Was told why it waits.
+    var wasTold = false
     /// Bytes of the present message that are still to come.
     var rest: UInt32 = 0
     var held = HeldInput()

@@ -31,12 +31,23 @@ final class Welcome {
 
 /// The first messages that a client gets.
 enum Greeting {
+    static let inHotStandby: WireText = "in_hot_standby"
+
     /// AuthenticationOk, and every ParameterStatus with the values of the client's own session.
-    static func append(_ welcome: Welcome, _ set: ParameterSet, to buffer: inout WireBuffer) {
+    ///
+    /// `in_hot_standby` is the port's, not the server's: libpq 14 and later choose a host by it
+    /// (`target_session_attrs`), and the session will see many servers.
+    static func append(
+        _ welcome: Welcome, _ set: ParameterSet, role: PoolerConfiguration.Role, to buffer: inout WireBuffer
+    ) {
         buffer.authenticationOk()
         for setting in welcome.reported {
             let name = WireText(setting.name.bytes.map(ParameterName.lowercased))
-            buffer.parameterStatus(setting.name, set.value(of: name) ?? setting.value)
+            if name == Self.inHotStandby {
+                buffer.parameterStatus(setting.name, role == .write ? "off" : "on")
+            } else {
+                buffer.parameterStatus(setting.name, set.value(of: name) ?? setting.value)
+            }
         }
     }
 }

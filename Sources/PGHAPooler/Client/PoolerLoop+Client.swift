@@ -57,6 +57,7 @@ extension PoolerLoop {
             if let server = client.pointee.server, server.pointee.flags.contains(.unread) { self.relay(server) }
             if client.pointee.phase == .active || client.pointee.phase == .idle { self.pump(client) }
         case .loggingIn: self.readLogIn(client)
+        case .failed: self.pumpFailed(client)
         case .waiting:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .attaching, .settling, .closing, .free: break

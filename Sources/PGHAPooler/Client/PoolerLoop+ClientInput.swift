@@ -1,3 +1,4 @@
+internal import Glibc
 internal import PGHAWire
 
 // What a client sends, once it is logged in.
@@ -42,7 +43,7 @@ extension PoolerLoop {
         }
     }
 
-    private enum Received {
+    enum Received {
         /// In the loop's buffer. `isLast`: the socket is empty.
         case bytes(UnsafeRawBufferPointer, isLast: Bool)
         /// In memory of its own, which the caller releases.
@@ -52,7 +53,7 @@ extension PoolerLoop {
     }
 
     /// What was held back and what the socket has, in one run.
-    @inline(__always) private mutating func receive(_ client: ClientPointer) -> Received {
+    @inline(__always) mutating func receive(_ client: ClientPointer) -> Received {
         let base = self.input + Self.frontRoom
         if client.pointee.held.isEmpty {
             let count = client.pointee.transport.receive(base, Self.bufferSize)
@@ -118,6 +119,9 @@ extension PoolerLoop {
         guard let base = bytes.baseAddress else { return }
         var start = base
         var span = base
+        let beginsWhole = client.pointee.rest == 0
+        self.isWalking = true
+        defer { self.isWalking = false }
         if client.pointee.rest > 0 {
             let skipped = min(Int(client.pointee.rest), bytes.count)
             client.pointee.rest -= UInt32(skipped)
@@ -151,6 +155,11 @@ extension PoolerLoop {
             case .malformed: return self.refuse(client, .protocolViolation, "invalid message length")
             }
         }
+        self.isWalking = false
+        if let server = client.pointee.server {
+            let isWhole = beginsWhole && client.pointee.rest == 0 && client.pointee.held.isEmpty
+            server.pointee.first.sent(bytes, isWhole: isWhole)
+        }
         self.flushToServer(of: client)
     }
 
@@ -162,7 +171,9 @@ extension PoolerLoop {
         if server.pointee.askedAt == 0 { server.pointee.askedAt = self.now }
         switch self.out.flush(to: server.pointee.transport, pending: &server.pointee.output) {
         case .sent, .blocked: break
-        case .failed: self.serverBroke(server)
+        case .failed(let error):
+            if error == -Int(EPIPE) || error == -Int(ECONNRESET) { server.pointee.flags.insert(.wasReset) }
+            self.serverBroke(server)
         }
     }
 
@@ -176,6 +187,9 @@ extension PoolerLoop {
             if !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
             guard let server = self.serverReady(for: client) else { return .keep }
             self.inspect(client, server, Self.queryText(message))
+            if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
+                server.pointee.flags.insert(.mayCommit)
+            }
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
             server.pointee.pool.pointee.statistics.queries &+= 1

@@ -177,7 +177,7 @@ extension PoolerLoop {
         client.pointee.secret = SecretNumber.next()
         var buffer = WireBuffer(capacity: 1024)
         if let negotiation = logIn.message?.negotiation { buffer.negotiateProtocolVersion(negotiation) }
-        Greeting.append(welcome, set, to: &buffer)
+        Greeting.append(welcome, set, role: client.pointee.role, to: &buffer)
         buffer.message(BackendMessage.backendKeyData) { buffer in
             buffer.append(self.keyNumber(of: client))
             buffer.append(client.pointee.secret)

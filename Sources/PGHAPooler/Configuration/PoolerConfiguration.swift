@@ -1,3 +1,5 @@
+package import PGHACore
+
 package import PGHAWire
 
 /// Everything about a pooler that an operator decides. A new value replaces the old one without a restart, except
@@ -48,6 +50,9 @@ package struct PoolerConfiguration: Sendable {
     /// With which the pooler logs in to servers, by user. Nobody's where servers trust the pooler or clients' own
     /// keys are passed through.
     package var passwords: [WireText: Secret] = [:]
+
+    /// While the primary is being replaced.
+    package var hold = HoldLimits()
 
     package init() {}
 

@@ -8,6 +8,7 @@ extension PoolerLoop {
     mutating func tick() {
         self.nextTick = self.now + Self.tickInterval
         for pool in self.pools.values {
+            self.checkHeld(pool)
             self.expireWaiting(pool)
             self.openServersIfNeeded(pool)
         }
@@ -82,6 +83,10 @@ extension PoolerLoop {
             case .active:
                 if Self.isOver(age, self.limits.transaction) {
                     self.refuse(client, .transactionTimeout, "transaction timeout")
+                }
+            case .failed:
+                if Self.isOver(age, self.limits.idleInTransaction) {
+                    self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
                 }
             case .waiting, .attaching, .settling, .free: break
             }

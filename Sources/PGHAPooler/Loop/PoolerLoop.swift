@@ -46,14 +46,22 @@ struct PoolerLoop: ~Copyable {
     var isStopping = false
     /// Nil: new clients are welcome.
     var draining: DrainMode?
+    let drains: DrainBoard
+    /// The last claim that `drains` was told of.
+    var drainedClaim: Term?
+    /// In the middle of a run of a client's messages: what is behind cannot be given back.
+    var isWalking = false
 
-    init(number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener]) {
+    init(number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener],
+        drains: DrainBoard
+    ) {
         self.number = number
         self.epoll = epoll
         self.mailbox = mailbox
         self.configuration = configuration
         self.limits = LoopLimits(configuration)
         self.listeners = listeners
+        self.drains = drains
         self.clients = Slab(limit: 1 << 20)
         self.servers = Slab(limit: 1 << 16)
         self.now = pgha_now()
@@ -70,10 +78,12 @@ struct PoolerLoop: ~Copyable {
             let count = pgha_epoll_wait(self.epoll, events, 256, self.millisecondsToWait)
             self.now = pgha_now()
             if count > 0 {
+                if count > 1 { self.breakFirst(events, Int(count)) }
                 for index in 0..<Int(count) { self.handle(events[index]) }
             }
             if !self.scheduled.isEmpty { self.runScheduled() }
             if self.now >= self.nextTick { self.tick() }
+            if self.topology.claim != nil { self.reportIfDrained() }
             self.clients.reclaim()
             self.servers.reclaim()
             self.statementTable.reclaim()
@@ -81,6 +91,19 @@ struct PoolerLoop: ~Copyable {
         self.closeEverything()
         // Who still asks is answered with what there is.
         for case .ask(let work) in self.mailbox.end() { work(&self) }
+    }
+
+    /// Servers that are gone, or of an older term, are taken out before a client's report could choose one of them.
+    private mutating func breakFirst(_ events: UnsafeMutablePointer<pgha_event>, _ count: Int) {
+        for index in 0..<count {
+            let token = Token(bits: events[index].token)
+            if token.kind == Token.Kind.mailbox.rawValue { self.readMailbox() }
+            if token.kind == Token.Kind.server.rawValue, events[index].flags & UInt32(pgha_hung_up) != 0,
+                self.servers[token.index].pointee.phase == .idle
+            {
+                self.handle(events[index])
+            }
+        }
     }
 
     private var millisecondsToWait: Int32 {

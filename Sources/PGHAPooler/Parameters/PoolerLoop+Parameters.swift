@@ -44,6 +44,7 @@ extension PoolerLoop {
         } else {
             self.parameterTable.release(old)
             client.pointee.phase = .active
+            server.pointee.first.begin()
             self.pumpAttached(client, server)
         }
     }
@@ -73,6 +74,8 @@ extension PoolerLoop {
         guard message.isComplete else { return message.totalCount <= Self.frontRoom ? .keep : .broken }
         guard let report = ParameterStatusView(message.body) else { return .broken }
         let name = WireText(report.name.map(ParameterName.lowercased))
+        // A server that was connected to before its promotion says so in the middle of its first transaction.
+        if name == Greeting.inHotStandby { return .drop }
         let isShown = server.pointee.client?.pointee.phase == .active
         if !ServerLogIn.isFixed(name), let set = server.pointee.parameters?.takeUnretainedValue() {
             let value = WireText(report.value)

@@ -10,6 +10,7 @@ extension PoolerLoop {
         pool.initialize(to: Pool(key: key, mode: self.configuration.mode, limit: 0))
         self.pools[key] = pool
         self.configure(pool)
+        self.updateHold(pool)
         return pool
     }
 
@@ -56,6 +57,7 @@ extension PoolerLoop {
         client.pointee.since = self.now
         pool.pointee.appendWaiting(client)
         pool.pointee.statistics.waits &+= 1
+        client.pointee.wasTold = false
         self.openServersIfNeeded(pool)
     }
 
@@ -72,6 +74,7 @@ extension PoolerLoop {
             return false
         }
         client.pointee.phase = .active
+        server.pointee.first.begin()
         return true
     }
 
@@ -80,6 +83,7 @@ extension PoolerLoop {
         client.pointee.server = nil
         client.pointee.phase = .idle
         server.pointee.client = nil
+        client.pointee.trouble = []
         let time = self.now &- client.pointee.since
         client.pointee.since = self.now
         server.pointee.pool.pointee.statistics.transactions &+= 1
@@ -137,7 +141,7 @@ extension PoolerLoop {
     // MARK: - Age
 
     @inline(__always) func mustRetire(_ server: ServerPointer) -> Bool {
-        server.pointee.flags.contains(.retiring) || server.pointee.term != self.topology.term.number
+        server.pointee.flags.contains(.retiring) || self.isOutdated(server)
             || self.now >= server.pointee.expiresAt
     }
 

@@ -6,6 +6,7 @@ internal import PGHAWire
 extension PoolerLoop {
     /// Opens as many connections as clients wait for and limits allow.
     mutating func openServersIfNeeded(_ pool: PoolPointer) {
+        guard !pool.pointee.isHeld else { return }
         while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < pool.pointee.limit {
             guard self.openServer(pool) else { return }
         }
@@ -37,6 +38,7 @@ extension PoolerLoop {
             to: Server(
                 transport: Transport(descriptor), index: index, generation: self.nextGeneration(), pool: pool,
                 term: self.topology.term.number, now: self.now, expiresAt: expiresAt))
+        if node.isLocal { server.pointee.flags.insert(.isLocal) }
         pool.pointee.serverCount += 1
         pool.pointee.connectingCount += 1
         let token = Token(.server, index: index, generation: server.pointee.generation)
@@ -96,7 +98,10 @@ extension PoolerLoop {
                 server.pointee.pool.pointee.lastRefusal = error
                 return self.serverBroke(server)
             case .broken: return self.serverBroke(server)
-            case .ready: return self.serverLoggedIn(server, logIn)
+            case .ready:
+                // It was named as the leader and is none (any more): it must get no transaction.
+                if logIn.isStandby, server.pointee.pool.pointee.key.target == .leader { return self.serverBroke(server) }
+                return self.serverLoggedIn(server, logIn)
             }
         }
     }
@@ -123,7 +128,15 @@ extension PoolerLoop {
         let pause = min(self.limits.connectPause << doublings, self.limits.connectPauseLimit)
         // Up to a quarter more, so that poolers do not come back in step.
         pool.pointee.nextAttempt = self.now + pause + self.random.next(below: pause / 4)
-        if !pool.pointee.lastRefusal.isEmpty, pool.pointee.serverCount == 0 { self.refuseWaiting(pool) }
+        if !pool.pointee.lastRefusal.isEmpty, !Self.passes(pool.pointee.lastRefusal), pool.pointee.serverCount == 0 { self.refuseWaiting(pool) }
+    }
+
+    /// Whether waiting helps: the server starts, stops, or has no room (classes 57 and 53).
+    private static func passes(_ refusal: [UInt8]) -> Bool {
+        refusal.dropFirst(5).withUnsafeBytes { body in
+            guard let state = ErrorView(body)?.state?.description else { return false }
+            return state.hasPrefix("57P") || state.hasPrefix("53")
+        }
     }
 
     /// The server itself refuses this user or database: waiting would not help.

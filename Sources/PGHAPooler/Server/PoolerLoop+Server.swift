@@ -111,9 +111,8 @@ extension PoolerLoop {
             let client = server.pointee.client
             client?.pointee.server = nil
             server.pointee.client = nil
-            let wasTold = server.pointee.flags.contains(.saidGoodbye)
+            if let client { self.lostServer(client, server) }
             self.dropServer(server)
-            if let client { self.lostServer(client, wasTold: wasTold) }
             self.openServersIfNeeded(pool)
         case .free: break
         }
@@ -153,6 +152,7 @@ extension PoolerLoop {
         server.pointee.phase = .free
         server.pointee.transport.close()
         server.pointee.held.release()
+        server.pointee.first.deallocate()
         server.pointee.session.deallocate()
         PendingOutput.free(server.pointee.output)
         server.pointee.logIn?.release()

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import PGHAWire
 
 /// What becomes of a server's message.
@@ -8,6 +9,8 @@ enum ServerTaken {
     case keep
     /// The transaction is over: forward, then take the server from its client.
     case finished
+    /// It says why it closes the connection: what came before goes to the client, what that means is decided elsewhere.
+    case lost
     case broken
 }
 
@@ -26,6 +29,7 @@ extension PoolerLoop {
             let count = server.pointee.transport.receive(base, Self.bufferSize)
             guard count > 0 else {
                 server.pointee.flags.remove(.unread)
+                if count == -Int(ECONNRESET) { server.pointee.flags.insert(.wasReset) }
                 if count != Transport.wouldBlock { self.serverBroke(server) }
                 return
             }
@@ -85,6 +89,10 @@ extension PoolerLoop {
                     guard self.flushToClient(of: server) else { return }
                     if let client = server.pointee.client { self.finishTurn(client, server) }
                     if server.pointee.phase == .free { return }
+                case .lost:
+                    self.out.append(span, message.start - span)
+                    guard self.flushToClient(of: server) else { return }
+                    return self.serverBroke(server)
                 case .broken:
                     self.out.removeAll()
                     return self.serverBroke(server)
@@ -113,6 +121,7 @@ extension PoolerLoop {
             self.out.removeAll()
             return true
         }
+        server.pointee.first.answered()
         server.pointee.pool.pointee.statistics.sent &+= UInt64(self.out.count)
         return self.flush(to: client)
     }
@@ -173,13 +182,18 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-            if !server.pointee.session.isBusy, server.pointee.askedAt != 0 {
-                server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
-                server.pointee.askedAt = 0
-            }
+            if !server.pointee.session.isBusy { self.answered(server) }
             if server.pointee.session.isReleasable { return .finished }
             return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
+    }
+
+    /// Nothing is owed any more.
+    @inline(__always) private func answered(_ server: ServerPointer) {
+        server.pointee.flags.remove(.mayCommit)
+        guard server.pointee.askedAt != 0 else { return }
+        server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
+        server.pointee.askedAt = 0
     }
 
     /// Statement mode has no transactions of several statements.
@@ -204,7 +218,10 @@ extension PoolerLoop {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
             if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
-            if error.isFatal { server.pointee.flags.insert(.saidGoodbye) }
+            if error.isFatal {
+                server.pointee.flags.insert(.saidGoodbye)
+                if server.pointee.client?.pointee.flags.contains(.pinned) == false { return .lost }
+            }
             if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
                 self.planIsStale(server, first.statement)
             }

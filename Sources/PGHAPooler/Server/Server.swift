@@ -34,6 +34,12 @@ struct Server: BitwiseCopyable {
         static let cleaningFailed = Flags(rawValue: 16)
         /// Its FATAL was passed on: it is about to close, and its client knows why.
         static let saidGoodbye = Flags(rawValue: 32)
+        /// What is outstanding may end the open transaction with a commit.
+        static let mayCommit = Flags(rawValue: 64)
+        /// On this host: its kernel is ours.
+        static let isLocal = Flags(rawValue: 128)
+        /// The connection ended with a reset.
+        static let wasReset = Flags(rawValue: 256)
     }
 
     var transport: Transport
@@ -48,6 +54,7 @@ struct Server: BitwiseCopyable {
     var held = HeldInput()
     var output: UnsafeMutablePointer<PendingOutput>?
     var client: ClientPointer?
+    var first = FirstBatch()
     let pool: PoolPointer
     /// In the idle list of its pool, or the list of those to hand out.
     var next: ServerPointer?

@@ -27,6 +27,9 @@ final class ServerLogIn {
         self.credential = credential
     }
 
+    /// In recovery. PostgreSQL 14 and later say so.
+    var isStandby: Bool { self.reported.contains { $0.name == "in_hot_standby" && $0.value == "on" } }
+
     /// Reported, but no session can set them.
     private static let fixed: Set<WireText> = [
         "in_hot_standby", "integer_datetimes", "is_superuser", "server_encoding", "server_version",

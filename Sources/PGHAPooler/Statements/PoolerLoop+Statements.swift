@@ -145,6 +145,9 @@ extension PoolerLoop {
         _ client: ClientPointer, _ server: ServerPointer, _ name: UnsafeRawBufferPointer
     ) -> StatementPointer? {
         guard let statement = client.pointee.statements?.pointee.find(name, self.statementTable) else { return nil }
+        if server.pointee.session.status != .idle, CommitTest.mayCommit(statement.pointee.text) {
+            server.pointee.flags.insert(.mayCommit)
+        }
         if statement.pointee.needsAttention { self.inspect(client, server, statement.pointee.text) }
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
         self.ensure(statement, on: server)
@@ -211,7 +214,7 @@ extension PoolerLoop {
 
     // MARK: - Side objects
 
-    private func statements(of client: ClientPointer) -> UnsafeMutablePointer<ClientStatements> {
+    func statements(of client: ClientPointer) -> UnsafeMutablePointer<ClientStatements> {
         if let statements = client.pointee.statements { return statements }
         let statements = ClientStatements.make()
         client.pointee.statements = statements

@@ -7,6 +7,11 @@ struct PoolStatistics {
     var sent: UInt64 = 0
     /// Clients that had to wait.
     var waits: UInt64 = 0
+    /// Transactions that went to another server because the first did not run them.
+    var retries: UInt64 = 0
+    /// Transactions that ended with 40001 or 08007 because their server was lost; and how many of them with 08007.
+    var lostTransactions: UInt64 = 0
+    var unknownOutcomes: UInt64 = 0
     /// Clients that came to keep their server, by reason.
     var pins = [UInt64](repeating: 0, count: PinReason.allCases.count)
 }

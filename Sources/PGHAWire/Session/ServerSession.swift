@@ -85,6 +85,31 @@ public struct ServerSession: BitwiseCopyable {
         self.requests.append(request)
     }
 
+    /// Messages of the extended protocol were sent and no Sync after them.
+    package var hasOpenPipeline: Bool { self.isUnsynced }
+
+    /// Something outstanding ends an implicit transaction.
+    package var endsTransactions: Bool {
+        for offset in 0..<self.requests.count {
+            switch self.requests[offset].kind {
+            case .query, .functionCall, .sync: return true
+            default: continue
+            }
+        }
+        return false
+    }
+
+    /// The sequence numbers among which the outstanding Parses are.
+    package var outstandingParses: ClosedRange<UInt32>? {
+        var range: ClosedRange<UInt32>?
+        for offset in 0..<self.requests.count {
+            let request = self.requests[offset]
+            guard request.kind == .parse || request.kind == .skippedParse else { continue }
+            range = (range?.lowerBound ?? request.sequence)...max(request.sequence, range?.upperBound ?? 0)
+        }
+        return range
+    }
+
     // MARK: - What was received
 
     /// Answers to make up are in the queue.

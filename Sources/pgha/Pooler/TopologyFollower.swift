@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import PGHAClient
 import PGHAConfiguration
@@ -9,6 +10,9 @@ import Synchronization
 /// Tells the pooler who leads, as the controllers say. While none answers, the last word counts.
 final class TopologyFollower: Service {
     private let controllers: [ControllerClient]
+    /// Names this process to the controller: a switchover waits for the report of every pooler that follows by name.
+    /// Nil without the token, which a report needs.
+    private let name: String?
     private let pooler: Pooler
     private let logger: Logger
     private let state: Mutex<State>
@@ -25,6 +29,7 @@ final class TopologyFollower: Service {
 
     init(_ settings: PoolerSettingValues, pooler: Pooler, logger: Logger) throws {
         let token = try settings.text("token_file").map { try BearerToken.read(path: $0) }
+        self.name = token.map { _ in "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)" }
         self.controllers = settings.items("controller").map { ControllerClient(baseURL: $0, token: token) }
         self.pooler = pooler
         self.logger = logger
@@ -46,7 +51,28 @@ final class TopologyFollower: Service {
     }
 
     func run() async throws {
-        try? await cancelWhenGracefulShutdown { try await self.follow() }
+        try? await cancelWhenGracefulShutdown {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.follow() }
+                group.addTask { for await claim in self.pooler.drained { await self.reportDrained(claim) } }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        }
+    }
+
+    /// To every controller: the one that leads waits for it.
+    private func reportDrained(_ claim: Term) async {
+        guard let name = self.name else { return }
+        for controller in self.controllers {
+            do {
+                try await controller.reportDrained(pooler: name, claim: claim)
+            } catch {
+                self.logger.warning(
+                    "not told that transactions are over",
+                    metadata: ["controller": "\(controller.baseURL)", "claim": "\(claim.number)", "error": "\(error.message)"])
+            }
+        }
     }
 
     private func follow() async throws {
@@ -56,7 +82,7 @@ final class TopologyFollower: Service {
             let controller = self.controllers[index % self.controllers.count]
             let started = ContinuousClock.now
             do {
-                try await controller.followTopology { await self.take($0) }
+                try await controller.followTopology(pooler: self.name) { await self.take($0) }
             } catch let failure as ControllerFailure {
                 let wasThere = ContinuousClock.now - started > .seconds(2)
                 if wasThere { pause = Self.pauses.first }
