@@ -101,7 +101,7 @@ let package = Package(
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
                 "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
-                arguments, lifecycle,
+                "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -144,7 +144,8 @@ let package = Package(
         .testTarget(
             name: "pghaTests",
             dependencies: [
-                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPostgres", "PGHATesting", "PGHACore",
+                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPooler", "PGHAPostgres", "PGHATesting",
+                "PGHACore",
                 arguments,
             ],
             exclude: ["Snapshots"], swiftSettings: strict),

@@ -52,6 +52,12 @@ struct PoolerPlaceOptions: ParsableArguments {
     }
 }
 
+struct PoolerAccessOptions: ParsableArguments {
+    @Option(help: .pooler("users_file")) var usersFile: String?
+
+    var flags: [String: String?] { ["users_file": self.usersFile] }
+}
+
 struct PoolerPoolOptions: ParsableArguments {
     @Option(help: .pooler("pool_mode")) var poolMode: String?
     @Option(help: .pooler("pool_size")) var poolSize: String?
