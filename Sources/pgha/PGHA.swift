@@ -19,7 +19,8 @@ struct PGHA: AsyncParsableCommand {
                     ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, StoreCommand.self,
                 ]),
             CommandGroup(
-                name: "Services:", subcommands: [ControllerCommand.self, AgentCommand.self, DemoCommand.self]),
+                name: "Services:",
+                subcommands: [ControllerCommand.self, AgentCommand.self, PoolerCommand.self, DemoCommand.self]),
             CommandGroup(name: "Tests:", subcommands: [SimulateCommand.self]),
         ])
 

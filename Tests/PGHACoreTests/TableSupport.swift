@@ -14,6 +14,7 @@ extension Failover: TabledMachine {
     var phaseInWords: String {
         switch self.phase {
         case .claiming: "claiming"
+        case .draining: "draining"
         case .handingOver: "handing over"
         case .sealing: "sealing"
         case .rereading(let rest): "rereading \(rest.sorted().map(\.text).joined(separator: " "))"

@@ -10,7 +10,7 @@ package struct LogConfiguration: Hashable, Sendable {
     package let level: String
     package let format: Format
 
-    fileprivate init(_ layers: SettingLayers) throws(ConfigurationError) {
+    init(_ layers: SettingLayers) throws(ConfigurationError) {
         self.level = try layers.required("log_level")
         self.format = Format(rawValue: try layers.required("log_format")) ?? .logfmt
     }

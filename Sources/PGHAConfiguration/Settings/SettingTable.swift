@@ -3,7 +3,8 @@ import PGHACore
 /// Every setting of pgha, once. Errors, defaults, documentation and the environment's names come from here.
 package enum SettingTable {
     package static let all: [Setting] =
-        Self.cluster + TimingSetting.all.map(\.setting) + Self.node + Self.controller + Self.agent
+        Self.cluster + TimingSetting.all.map(\.setting) + Self.node + Self.controller + Self.agent + PoolerSettings.all
+        + Self.logging(of: .pooler)
 
     /// The settings of one place, in the order in which they are documented.
     package static func settings(of place: Setting.Place) -> [Setting] { self.all.filter { $0.place == place } }

@@ -174,7 +174,7 @@ package struct Failover: Sendable {
     /// from before the record can tell that the claim went on without it.
     package var pledge: Pledge {
         switch self.phase {
-        case .claiming, .handingOver, .sealing, .rereading, .recording: Pledge(self.claim)
+        case .claiming, .draining, .handingOver, .sealing, .rereading, .recording: Pledge(self.claim)
         case .promoting, .attaching, .opening, .closing, .finished: self.plan?.rule.pledge ?? Pledge(self.claim)
         }
     }

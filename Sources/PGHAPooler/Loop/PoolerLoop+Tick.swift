@@ -13,6 +13,7 @@ extension PoolerLoop {
         }
         self.checkServers()
         self.checkClients()
+        if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()
     }
 

@@ -8,8 +8,8 @@ internal import Synchronization
 /// at most one look-up under way, on a thread of its own; a caller waits for it no longer than its deadline; and
 /// an address that worked before is used while the name server fails: a broken DNS must not make a healthy
 /// server look dead.
-final class AddressResolver: Sendable {
-    static let shared = AddressResolver()
+package final class AddressResolver: Sendable {
+    package static let shared = AddressResolver()
 
     /// Younger answers are used without asking again. Short, because a restarted container changes its address.
     static let freshness = Duration.seconds(5)
@@ -26,7 +26,7 @@ final class AddressResolver: Sendable {
     private let queue = DispatchQueue(label: "pgha.resolver", attributes: .concurrent)
 
     /// The numeric addresses of `host`; empty when none is known by the deadline.
-    func addresses(of host: String, until deadline: ContinuousClock.Instant) async -> [String] {
+    package func addresses(of host: String, until deadline: ContinuousClock.Instant) async -> [String] {
         if Self.isNumeric(host) { return [host] }
         let fresh: [String]? = self.known.withLock { known in
             guard let entry = known[host], let at = entry.at, ContinuousClock.now - at < Self.freshness,
