@@ -65,6 +65,7 @@ extension PoolerLoop {
 
     /// The client is who it says: into its pool, if there is room.
     mutating func authenticated(_ client: ClientPointer, _ logIn: LogIn, _ message: StartupMessage) {
+        if self.admitToConsole(client, logIn, message) { return }
         if let refusal = self.admissionRefusal(message) {
             return self.refuse(client, .tooManyConnections, refusal)
         }
@@ -90,6 +91,7 @@ extension PoolerLoop {
 
     /// Why a client is not let in; nil when it is.
     private func admissionRefusal(_ message: StartupMessage) -> String? {
+        if self.console.refuses(message.database.description) { return "database \"\(message.database)\" is disabled" }
         let limits = self.configuration.limits
         if self.clients.count > limits.maximumClients { return "sorry, too many clients already" }
         var ofUser = 0

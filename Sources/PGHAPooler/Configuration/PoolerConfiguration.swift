@@ -45,6 +45,7 @@ package struct PoolerConfiguration: Sendable {
     package var mode = Mode.transaction
     package var limits = Limits()
     package var timeouts = Timeouts()
+    package var console = Console()
     /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
     package var preparedStatements = 200
     /// With which the pooler logs in to servers, by user. Nobody's where servers trust the pooler or clients' own

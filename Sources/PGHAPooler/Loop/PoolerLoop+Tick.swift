@@ -14,6 +14,8 @@ extension PoolerLoop {
         }
         self.checkServers()
         self.checkClients()
+        self.askAgain()
+        if self.now >= self.nextPeriod { self.endPeriod() }
         if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()
     }
@@ -88,7 +90,7 @@ extension PoolerLoop {
                 if Self.isOver(age, self.limits.idleInTransaction) {
                     self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
                 }
-            case .waiting, .attaching, .settling, .free: break
+            case .waiting, .attaching, .settling, .console, .free: break
             }
         }
     }

@@ -1,6 +1,7 @@
 import PGHACommand
 import PGHAConfiguration
 import PGHAPooler
+import PGHAWire
 
 extension PoolerConfiguration {
     /// The pooler's own configuration from the settings.
@@ -14,6 +15,13 @@ extension PoolerConfiguration {
         if let path = settings.text("users_file") { self.passwords = try UsersFile.passwords(path) }
         self.limits = Limits(settings)
         self.timeouts = Timeouts(settings)
+        self.console.administrators = Set(settings.items("admin_users").map { WireText($0) })
+        self.console.observers = Set(settings.items("stats_users").map { WireText($0) })
+        self.console.settings = settings.values.map { value in
+            Console.Setting(
+                key: value.key, value: value.text, fallback: value.fallback,
+                isChangeable: !PoolerService.fixedKeys.contains(value.key))
+        }
     }
 
     private static func listeners(_ settings: PoolerSettingValues) throws(CommandError) -> [Listener] {
