@@ -40,6 +40,10 @@ bench-failover: release ## Measure failover and switchover with the release buil
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
 	@export PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")"; $(own_network) "$(scratch)/release/pgha-bench" $(ARGS)
 
+.PHONY: bench-pooler
+bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy and pgpool: ARGS="--parts cpu,idle"
+	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" python3 Tests/Benchmarks/PoolerBench/bench.py $(ARGS)
+
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
 	@mkdir -p "$(scratch)/fuzz/wire-corpus"
@@ -50,6 +54,10 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 	@SWIFT_BACKTRACE=enable=no nice "$(scratch)/fuzz/wire" "$(scratch)/fuzz/wire-corpus" Tests/Fuzz/WireCorpus \
 		-artifact_prefix="$(scratch)/fuzz/" -max_len=2048 -max_total_time=$(or $(FUZZ_SECONDS),600) \
 		-print_final_stats=1 $(ARGS)
+
+.PHONY: simulate
+simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
+	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
 
 .PHONY: format
 format: toolchain ## Format the sources in place

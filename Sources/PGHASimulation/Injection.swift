@@ -163,7 +163,11 @@ extension Simulation {
         self.hurt(server.index)
         server.later(self.between(0, .s(4))) {
             guard server.isDiskFull else { return }
-            if !server.inRecovery { server.kill() } else if let receiver = server.receiver { server.endReceiver(receiver.id) }
+            if !server.inRecovery {
+                server.kill()
+            } else if let receiver = server.receiver {
+                server.endReceiver(receiver.id)
+            }
         }
         self.after(length) { [unowned self] in
             self.trace("fault", "space on \(server.name)")
@@ -239,7 +243,9 @@ extension Simulation {
         let controllers = self.controllers.indices.map { Place.controller($0) }
         return self.servers.allSatisfy { server in
             server.process == .running && !server.isFrozen && self.agents[server.index].isAlive
-                && controllers.allSatisfy { !self.network.isCut($0, .node(server.index)) && !self.network.isCut(.node(server.index), $0) }
+                && controllers.allSatisfy {
+                    !self.network.isCut($0, .node(server.index)) && !self.network.isCut(.node(server.index), $0)
+                }
         }
     }
 

@@ -19,6 +19,8 @@ struct Ledger {
     var failovers = 0
     var failoverTimes: [Int64] = []
     var acknowledged = 0
+    /// Every rule that became the current one, in words.
+    var confirmed: [String] = []
     /// When the last commit was acknowledged. Microseconds.
     var lastAck: Int64?
     /// The rows of `pgha.term_history`, by the id of their record.
@@ -54,7 +56,9 @@ extension Simulation {
         let count = self.ledger.line.count
         if index < count {
             if self.ledger.line[index] != record {
-                self.violate("\(server.name) acknowledges \(SimServer.lsn(index + 1)), where another server acknowledged other commits")
+                self.violate(
+                    "\(server.name) acknowledges \(SimServer.lsn(index + 1)), where another server acknowledged other commits"
+                )
             }
         } else if count > 0, server.wal[count - 1] != self.ledger.line[count - 1] {
             self.violate(
@@ -85,7 +89,8 @@ extension Simulation {
             let leader = self.servers.first(where: { $0.name == rule.leader })
         else { return }
         if leader.wal.count <= index || leader.wal[index] != record {
-            self.violate("\(server.name) acknowledges \(SimServer.lsn(index + 1)), which the leader \(rule.leader) lacks")
+            self.violate(
+                "\(server.name) acknowledges \(SimServer.lsn(index + 1)), which the leader \(rule.leader) lacks")
         }
     }
 
@@ -107,6 +112,10 @@ extension Simulation {
             self.ledger.forgive(before: rule.number.term)
         }
         self.fireArmed(from: old, to: new)
+        if let rule = new.rule, rule != old?.rule {
+            self.ledger.confirmed.append(
+                "\(rule.number) \(rule.leader): \(rule.copies) of \(rule.cohort.map(\.text).joined(separator: " "))")
+        }
         guard let rule = new.rule, rule.number.term != old?.rule?.number.term else { return }
         if old?.rule != nil { self.ledger.failovers += 1 }
         self.ledger.failoverTimes.append(self.now)
@@ -161,10 +170,18 @@ extension Simulation {
         let hurt = max(self.trouble.hurt[server.index], self.trouble.everywhere)
         // A server may be starting for 10 s before it is replaced; everything else is decided within a few.
         let memory = cause == .stuckStarting ? Int64.s(15) : .s(6)
-        if server.isPrimary, !server.isFrozen, self.now - hurt > memory {
+        let place = Place.node(server.index)
+        let isHeard =
+            !self.network.isCut(place, controller.place) && !self.network.isCut(controller.place, place)
+            && self.network.slowness == 1
+        if server.isPrimary, !server.isFrozen, isHeard, self.now - hurt > memory {
             self.violate("a needless failover: nothing has happened to \(leader) (\(cause.words))")
         }
-        guard cause == .unreachable, server.isPrimary, self.now - controller.heardAt(server.index) < .s(9) else { return }
+        guard cause == .unreachable, server.isPrimary, self.network.slowness == 1,
+            self.now - controller.heardAt(server.index) < .s(9)
+        else {
+            return
+        }
         for standby in self.servers where standby.isStandby && !standby.isFrozen {
             guard let receiver = standby.receiver, receiver.isStreaming, receiver.upstream.leader == server.index,
                 self.now - receiver.lastMessage < .ms(300), self.now - self.trouble.hurt[standby.index] > .s(5),

@@ -3,7 +3,9 @@ import PGHACore
 /// The people: what they ask for as a fault, and what they do about what the status shows.
 extension Simulation {
     func operate(_ fault: Fault, _ name: NodeName?) {
-        guard let controller = self.controllers.first(where: { $0.isLeading && $0.isAlive && !$0.isStalled }) else { return }
+        guard let controller = self.controllers.first(where: { $0.isLeading && $0.isAlive && !$0.isStalled }) else {
+            return
+        }
         switch fault.kind {
         case .switchover: _ = controller.request(.switchover(target: name))
         case .failover: _ = controller.request(.failover(target: name, force: false))
@@ -12,7 +14,8 @@ extension Simulation {
             guard controller.request(.pause(true)) else { return }
             self.after(fault.length) { [unowned self] in self.resume() }
         case .membership:
-            guard let spec = self.store.state?.spec, let name, let node = self.servers.firstIndex(where: { $0.name == name })
+            guard let spec = self.store.state?.spec, let name,
+                let node = self.servers.firstIndex(where: { $0.name == name })
             else { return }
             let staying = spec.nodes.count - (self.store.state?.removing.count ?? 0)
             if spec[name] != nil, staying > max(2, self.schedule.copies) {
@@ -38,7 +41,8 @@ extension Simulation {
     /// Looks at the status now and then: a server promoted by hand is given up, an old store is made again.
     func tend() {
         self.after(self.healed ? .s(1) : .s(4)) { [unowned self] in
-            for controller in self.controllers where controller.isLeading && controller.isAlive && !controller.isStalled {
+            for controller in self.controllers where controller.isLeading && controller.isAlive && !controller.isStalled
+            {
                 guard let coordinator = controller.coordinator else { continue }
                 if coordinator.halted != nil {
                     self.adoptStore(by: controller)

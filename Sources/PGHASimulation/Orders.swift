@@ -101,7 +101,8 @@ extension Simulation {
                 if isSatisfied {
                     next()
                 } else {
-                    order.controller.later(period) { [unowned self] in self.poll(order, every: period, body, then: next) }
+                    order.controller.later(period) { [unowned self] in self.poll(order, every: period, body, then: next)
+                    }
                 }
             })
     }
@@ -199,7 +200,8 @@ extension Simulation {
             then: { [unowned self] in
                 // No walsender may release by its old copy, no backend may skip the wait.
                 self.poll(
-                    order, every: .ms(2), { server in server.commitsWait && server.senders.allSatisfy { $0.priority == 0 } },
+                    order, every: .ms(2),
+                    { server in server.commitsWait && server.senders.allSatisfy { $0.priority == 0 } },
                     then: { [unowned self] in
                         var position: WALPosition?
                         self.sql(
@@ -228,7 +230,14 @@ extension Simulation {
                     return .isStandby
                 }
                 let takes = self.chance(40) ? self.between(.ms(300), .s(6)) : self.between(.ms(5), .ms(40))
-                server.later(takes) { server.becomePrimary() }
+                let list = self.listOfRecord(pledge)
+                server.later(takes) {
+                    server.becomePrimary()
+                    if self.options.variant == .promotionForgotten, let list {
+                        server.file.list = list
+                        server.reload()
+                    }
+                }
                 return nil
             },
             then: { [unowned self] in
@@ -243,6 +252,13 @@ extension Simulation {
                         if let position { self.finish(order, .promoted(position)) }
                     })
             })
+    }
+
+    /// What the recorded rule's list will be.
+    private func listOfRecord(_ pledge: Pledge) -> SyncList? {
+        self.ledger.rules.last { $0.claim == pledge.claim }.map {
+            SyncList($0, names: self.store.state?.replicationNames ?? [:])
+        }
     }
 
     private func follow(_ order: SimOrder, _ pledge: Pledge, _ leader: NodeName, _ name: ReplicationName) {

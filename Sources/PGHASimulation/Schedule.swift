@@ -64,10 +64,14 @@ private struct FaultMaker {
         Int64.random(in: low...max(low, high), using: &self.random)
     }
 
-    private mutating func chance(_ perThousand: Int) -> Bool { Int.random(in: 0..<1000, using: &self.random) < perThousand }
+    private mutating func chance(_ perThousand: Int) -> Bool {
+        Int.random(in: 0..<1000, using: &self.random) < perThousand
+    }
 
     private mutating func node() -> Fault.Target { .node(Int(self.between(0, Int64(self.nodes - 1)))) }
-    private mutating func controller() -> Fault.Target { .controller(Int(self.between(0, Int64(self.controllers - 1)))) }
+    private mutating func controller() -> Fault.Target {
+        .controller(Int(self.between(0, Int64(self.controllers - 1))))
+    }
 
     private mutating func anyone() -> Fault.Target {
         let index = Int(self.between(0, Int64(self.nodes + self.controllers - 1)))
@@ -95,7 +99,8 @@ private struct FaultMaker {
         case .receiver, .handmade: Fault(at: time, kind, [self.node()])
         case .reload: Fault(at: time, kind, [self.node()], length: self.length(), amount: self.between(.ms(100), .s(3)))
         case .cut, .oneway: Fault(at: time, kind, [self.node(), self.anyone()], length: self.length())
-        case .isolate: Fault(at: time, kind, [self.chance(700) ? self.nodeOrLeader() : self.controller()], length: self.length())
+        case .isolate:
+            Fault(at: time, kind, [self.chance(700) ? self.nodeOrLeader() : self.controller()], length: self.length())
         case .slow: Fault(at: time, kind, length: self.length(), amount: self.between(2, 60))
         case .outage, .forget: Fault(at: time, kind, length: self.length())
         case .lag: Fault(at: time, kind, length: self.length(), amount: self.between(.ms(50), .s(3)))
@@ -128,7 +133,9 @@ private struct FaultMaker {
         }
     }
 
-    private func controllers(cutFrom target: Fault.Target, at time: Int64, for length: Int64, when trigger: Fault.Trigger? = nil) -> [Fault] {
+    private func controllers(
+        cutFrom target: Fault.Target, at time: Int64, for length: Int64, when trigger: Fault.Trigger? = nil
+    ) -> [Fault] {
         (0..<self.controllers).map {
             Fault(at: time, when: trigger, .cut, [target, .controller($0)], length: length)
         }
@@ -157,7 +164,8 @@ private struct FaultMaker {
         let second: Fault.Kind = [.power, .crash, .isolate].randomElement(using: &self.random) ?? .power
         result.append(Fault(at: time, when: .promoting, second, [.candidate], length: self.between(.s(3), .s(15))))
         if self.chance(300) {
-            result.append(Fault(at: time, when: .promoting, .controller, [.leading], length: self.between(.ms(500), .s(3))))
+            result.append(
+                Fault(at: time, when: .promoting, .controller, [.leading], length: self.between(.ms(500), .s(3))))
         }
         return result
     }
@@ -177,17 +185,23 @@ private struct FaultMaker {
 
     /// Members come and go; whoever leads is lost while the list is being changed.
     private mutating func changing(at time: Int64) -> [Fault] {
-        var result = [Fault(at: time, self.chance(500) ? .power : .isolate, [self.node()], length: self.between(.s(11), .s(16)))]
+        var result = [
+            Fault(at: time, self.chance(500) ? .power : .isolate, [self.node()], length: self.between(.s(11), .s(16)))
+        ]
         if self.chance(500) { result.append(Fault(at: time, .membership, [self.node()])) }
         if self.chance(600) {
             result.append(
                 Fault(at: time, .reload, [.leader], length: .s(20), amount: self.between(.ms(100), .s(2))))
         }
         switch self.between(0, 3) {
-        case 0: result += self.controllers(cutFrom: .leader, at: time, for: self.between(.s(2), .s(15)), when: .changing)
+        case 0:
+            result += self.controllers(cutFrom: .leader, at: time, for: self.between(.s(2), .s(15)), when: .changing)
         case 1: result.append(Fault(at: time, when: .changing, .power, [.leader], length: self.between(.s(1), .s(12))))
-        case 2: result.append(Fault(at: time, when: .changing, .isolate, [.follower], length: self.between(.s(1), .s(6))))
-        default: result.append(Fault(at: time, when: .changing, .controller, [.leading], length: self.between(.ms(300), .s(4))))
+        case 2:
+            result.append(Fault(at: time, when: .changing, .isolate, [.follower], length: self.between(.s(1), .s(6))))
+        default:
+            result.append(
+                Fault(at: time, when: .changing, .controller, [.leading], length: self.between(.ms(300), .s(4))))
         }
         return result
     }
@@ -196,14 +210,19 @@ private struct FaultMaker {
     private mutating func deposed(at time: Int64) -> [Fault] {
         let trigger: Fault.Trigger = self.chance(500) ? .sealing : .promoting
         let length = self.between(.s(3), .s(9))
-        var result = [Fault(at: time, [.crash, .power, .isolate].randomElement(using: &self.random) ?? .crash, [.leader], length: self.between(.s(2), .s(12)))]
+        var result = [
+            Fault(
+                at: time, [.crash, .power, .isolate].randomElement(using: &self.random) ?? .crash, [.leader],
+                length: self.between(.s(2), .s(12)))
+        ]
         if self.chance(600) {
             result.append(Fault(at: time, when: trigger, .cut, [.leading, .store], length: length))
         } else {
             result.append(Fault(at: time, when: trigger, .stall, [.leading], length: length))
         }
         if self.chance(400) {
-            result.append(Fault(at: time, when: .promoting, .cut, [.candidate, .leading], length: self.between(.s(1), .s(6))))
+            result.append(
+                Fault(at: time, when: .promoting, .cut, [.candidate, .leading], length: self.between(.s(1), .s(6))))
         }
         return result
     }
@@ -230,7 +249,9 @@ private struct FaultMaker {
         var result = [Fault(at: time, .power, [.leader], length: self.between(.s(3), .s(12)))]
         result.append(Fault(at: time, when: .promoting, .isolate, [.candidate], length: self.between(.s(4), .s(14))))
         if self.chance(500) { result.append(Fault(at: time + self.between(.ms(100), .s(8)), .handmade, [self.node()])) }
-        if self.chance(400) { result.append(Fault(at: time, when: .promoting, .freeze, [.follower], length: self.between(.s(1), .s(10)))) }
+        if self.chance(400) {
+            result.append(Fault(at: time, when: .promoting, .freeze, [.follower], length: self.between(.s(1), .s(10))))
+        }
         return result
     }
 
@@ -239,9 +260,16 @@ private struct FaultMaker {
         let away = self.between(.s(2), .s(8))
         var result = [
             Fault(at: time, self.chance(500) ? .power : .isolate, [.leader], length: away),
-            Fault(at: time + away + self.between(.ms(200), .s(6)), self.chance(500) ? .power : .crash, [.leader], length: self.between(.s(2), .s(8))),
+            Fault(
+                at: time + away + self.between(.ms(200), .s(6)), self.chance(500) ? .power : .crash, [.leader],
+                length: self.between(.s(2), .s(8))),
         ]
-        if self.chance(300) { result.append(Fault(at: time + away + self.between(0, .s(4)), .agent, [self.node()], length: self.between(.ms(100), .s(2)))) }
+        if self.chance(300) {
+            result.append(
+                Fault(
+                    at: time + away + self.between(0, .s(4)), .agent, [self.node()],
+                    length: self.between(.ms(100), .s(2))))
+        }
         return result
     }
 }

@@ -91,7 +91,9 @@ final class SimAgent {
     private var facts: AgentFacts {
         let server = self.server
         let postmaster: AgentFacts.Postmaster =
-            if server.process != .stopped { .running(pid: 100) } else if server.exists { .stopped(exitStatus: nil) } else {
+            if server.process != .stopped { .running(pid: 100) } else if server.exists {
+                .stopped(exitStatus: nil)
+            } else {
                 .absent
             }
         return AgentFacts(
@@ -217,7 +219,9 @@ final class SimAgent {
         self.whenRunning(done) {
             if server.inRecovery {
                 done(.failed(.isStandby))
-            } else if server.file.list != .fence || !server.commitsWait || server.senders.contains(where: { $0.priority > 0 }) {
+            } else if server.file.list != .fence || !server.commitsWait
+                || server.senders.contains(where: { $0.priority > 0 })
+            {
                 done(.failed(.other("it runs, and not fenced")))
             } else {
                 done(.reclaimed(server.position))
@@ -333,7 +337,8 @@ final class SimAgent {
     /// The leader, or a standby that streams from it.
     private func cloneSource(_ leader: SimServer) -> SimServer {
         let standbys = self.sim.servers.filter {
-            $0.isStandby && $0 !== self.server && $0.receiver?.isStreaming == true && $0.receiver?.upstream.leader == leader.index
+            $0.isStandby && $0 !== self.server && $0.receiver?.isStreaming == true
+                && $0.receiver?.upstream.leader == leader.index
         }
         guard !standbys.isEmpty, self.sim.chance(400) else { return leader }
         return self.sim.pick(standbys)
@@ -383,7 +388,8 @@ final class SimAgent {
 extension SimServer {
     /// How many records both have, from the beginning. What two servers share is always a prefix.
     func commonWAL(with other: SimServer) -> Int {
-        var low = 0, high = min(self.wal.count, other.wal.count)
+        var low = 0
+        var high = min(self.wal.count, other.wal.count)
         while low < high {
             let middle = (low + high + 1) / 2
             if self.wal[middle - 1].id == other.wal[middle - 1].id { low = middle } else { high = middle - 1 }

@@ -152,7 +152,9 @@ final class SimController {
     // MARK: - Events in, effects out
 
     func feed(_ event: Coordinator.Event) {
-        guard self.coordinator != nil, let effects = self.coordinator?.handle(event, at: self.sim.moment) else { return }
+        guard self.coordinator != nil, let effects = self.coordinator?.handle(event, at: self.sim.moment) else {
+            return
+        }
         self.perform(effects)
     }
 
@@ -238,7 +240,8 @@ final class SimController {
     /// The store is made again from what the servers hold.
     func adoptStore(spec: ClusterSpec?, answers: [NodeName: StoreEvidence], failures: [NodeName: String]) {
         guard
-            let result = self.coordinator?.adoptStore(spec: spec, answers: answers, failures: failures, at: self.sim.moment)
+            let result = self.coordinator?.adoptStore(
+                spec: spec, answers: answers, failures: failures, at: self.sim.moment)
         else { return }
         switch result {
         case .success(let effects):
@@ -307,8 +310,7 @@ final class SimController {
     private func readBack(_ number: Int) {
         guard self.writes == number, self.coordinator != nil else { return }
         let epoch = self.epoch
-        let closing = self.sim.options.variant != .lateWriteForgotten
-        self.callStore({ $0.settle(epoch, closing: closing) }) { [unowned self] copy in
+        self.callStore({ $0.settle(epoch) }) { [unowned self] copy in
             guard self.writes == number, self.coordinator != nil else { return }
             self.writes += 1
             guard copy.epoch == self.epoch else {
@@ -340,7 +342,8 @@ final class SimController {
             isOver = true
             if case .success = result { self.heard[node] = sim.now }
             let isBad = if case .failure = result { true } else { false }
-            let next = isBad ? max(.ms(20), interval / 4 - (sim.now - began)) : max(.ms(10), interval - (sim.now - began))
+            let next =
+                isBad ? max(.ms(20), interval / 4 - (sim.now - began)) : max(.ms(10), interval - (sim.now - began))
             self.later(next) { [unowned self] in self.probe(node, reign) }
             self.feed(.probed(server.name, result, began: Moment(.microseconds(began))))
         }

@@ -38,8 +38,8 @@ struct SimStore {
 
     /// Reads, and makes every write that is still on its way conflict: a write of unknown outcome may otherwise be
     /// applied after it was read that it was not.
-    mutating func settle(_ epoch: Int, closing: Bool = true) -> Copy {
-        if closing, epoch == self.epoch { self.revision += 1 }
+    mutating func settle(_ epoch: Int) -> Copy {
+        if epoch == self.epoch { self.revision += 1 }
         return self.copy
     }
 

@@ -10,10 +10,10 @@ extension Simulation {
     package static func run(_ options: Options) -> Report {
         let simulation = Simulation(options)
         #if DEBUG || PGHA_SIMULATION_FAULTS
-        DecisionFaults.$current.withValue(options.variant?.decisionFaults ?? []) { simulation.runAll() }
+            DecisionFaults.$current.withValue(options.variant?.decisionFaults ?? []) { simulation.runAll() }
         #else
-        precondition(options.variant == nil, "this build has no wrong variants")
-        simulation.runAll()
+            precondition(options.variant == nil, "this build has no wrong variants")
+            simulation.runAll()
         #endif
         return simulation.report()
     }
@@ -61,7 +61,9 @@ extension Simulation {
         }
         if self.schedule.startsEarly { return }
         self.run(until: .s(120), orUntil: { self.isComplete })
-        if self.violation == nil, !self.isComplete { self.violate("not made within 120 s: \(self.incompleteness)", isUnsafe: false) }
+        if self.violation == nil, !self.isComplete {
+            self.violate("not made within 120 s: \(self.incompleteness)", isUnsafe: false)
+        }
         guard self.schedule.withoutAgent, self.violation == nil, let name = self.servers.last?.name else { return }
         var node = self.nodeSpec(self.servers.count - 1)
         node.agent = nil
@@ -77,10 +79,14 @@ extension Simulation {
         self.awaitWrites(self.store.state?.rule == nil ? .s(150) : Self.writableLimit, after: "the faults")
         self.run(until: healedAt + Self.completeLimit, orUntil: { self.isComplete })
         guard self.violation == nil else { return }
-        if !self.isComplete { self.violate("not complete 600 s after the faults: \(self.incompleteness)", isUnsafe: false) }
+        if !self.isComplete {
+            self.violate("not complete 600 s after the faults: \(self.incompleteness)", isUnsafe: false)
+        }
         let failovers = self.ledger.failovers
         self.run(until: self.now + .s(20))
-        if self.violation == nil, self.ledger.failovers > failovers { self.violate("a failover without a fault", isUnsafe: false) }
+        if self.violation == nil, self.ledger.failovers > failovers {
+            self.violate("a failover without a fault", isUnsafe: false)
+        }
         let late = self.ledger.failoverTimes.filter { $0 > healedAt }
         for (index, time) in late.enumerated() where index >= 3 && time - late[index - 3] < .s(60) {
             self.violate("more than three failovers in a minute without a fault", isUnsafe: false)
@@ -99,7 +105,8 @@ extension Simulation {
     /// A follower is away until it has left the cohort and streams again; before or after it counts again, the leader's
     /// host goes for good. Those that are left must do.
     private func playLastRound() {
-        guard self.servers.count > max(2, self.schedule.copies), let rule = self.store.state?.rule, rule.cohort.count == self.servers.count,
+        guard self.servers.count > max(2, self.schedule.copies), let rule = self.store.state?.rule,
+            rule.cohort.count == self.servers.count,
             let away = rule.followers.first.flatMap({ name in self.servers.first { $0.name == name } }),
             let leader = self.servers.first(where: { $0.name == rule.leader })
         else { return }
@@ -112,7 +119,7 @@ extension Simulation {
         self.run(
             until: self.now + .s(30),
             orUntil: { away.receiver?.isStreaming == true && self.store.state?.procedure == nil })
-        self.run(until: self.now + self.between(.ms(300), .s(2)))
+        self.run(until: self.now + self.between(.ms(50), .ms(1500)))
         guard self.violation == nil, leader.isPrimary, away.receiver?.isStreaming == true else { return }
         self.lostForGood = leader.index
         self.losePower(leader.index, for: 0)
@@ -151,7 +158,8 @@ extension Simulation {
         self.controllers.compactMap { controller in
             controller.coordinator.map { coordinator in
                 let status = coordinator.status(at: self.moment)
-                return "c\(controller.index): \(status.phase), \(status.verdict), \(status.waitingFor ?? "waits for nothing")"
+                return
+                    "c\(controller.index): \(status.phase), \(status.verdict), \(status.waitingFor ?? "waits for nothing")"
                     + (status.atRiskReason.map { ", at risk: \($0)" } ?? "")
                     + status.nodes.map { " \($0.spec.name) \($0.state) \($0.problems)" }.joined(separator: ",")
             }
@@ -163,7 +171,9 @@ extension SimServer {
     /// For messages: what it is, whom it follows, who follows it.
     fileprivate var summary: String {
         let role = self.process == .running ? (self.inRecovery ? "standby" : "primary") : "\(self.process)"
-        let upstream = self.receiver.map { "\($0.isStreaming ? "from" : "to") \($0.upstream.name)@n\($0.upstream.leader)" }
+        let upstream = self.receiver.map {
+            "\($0.isStreaming ? "from" : "to") \($0.upstream.name)@n\($0.upstream.leader)"
+        }
         let senders = self.senders.map { "\($0.name)\($0.isStreaming ? "" : "?") \(Self.lsn($0.flushed))" }
         return "\(self.name) \(role) \(self.file.pledge?.number.description ?? "-") \(self.describe) "
             + "'\(self.file.list.setting)' \(upstream ?? "") \(senders)"

@@ -42,6 +42,8 @@ package final class Simulation {
         package var events: Int
         package var acknowledged: Int
         package var failovers: Int
+        /// Every rule that the store confirmed, in order.
+        package var rules: [String]
         package var transcript: [String]
     }
 
@@ -141,9 +143,10 @@ package final class Simulation {
 
     func report() -> Report {
         Report(
-            seed: self.options.seed, violation: self.violation, isUnsafe: self.isUnsafe, simulatedSeconds: Double(self.now) / 1e6,
+            seed: self.options.seed, violation: self.violation, isUnsafe: self.isUnsafe,
+            simulatedSeconds: Double(self.now) / 1e6,
             events: self.events, acknowledged: self.ledger.acknowledged, failovers: self.ledger.failovers,
-            transcript: self.transcript)
+            rules: self.ledger.confirmed, transcript: self.transcript)
     }
 }
 

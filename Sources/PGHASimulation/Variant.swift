@@ -26,8 +26,9 @@ package enum Variant: String, CaseIterable, Sendable {
     case promoteBeforeRecord
     /// The older rules are gone from the store as soon as the new one is recorded.
     case dropRulesAtRecord
-    /// A new claim forgets a recorded rule that was not opened, whose promotion may still take effect.
-    case undoRecorded
+    /// A promotion brings its list with it, and the next controller forgets the rule and claims anew: the promotion
+    /// still takes effect.
+    case promotionForgotten
     /// Only members of the rule before may hold copies for a new leader.
     case membersOnlyCohort
     /// Standbys have no fence in `synchronous_standby_names`.
@@ -71,8 +72,6 @@ package enum Variant: String, CaseIterable, Sendable {
     case vetoIgnored
     /// A controller whose write conflicts, because another leads, goes on as if it had been stored.
     case actsAfterDeposed
-    /// A write of unknown outcome is read back, and may still be applied after that.
-    case lateWriteForgotten
     /// A write of unknown outcome is taken for done.
     case unknownOutcomeAssumed
     /// A store restored from an old copy leads, and servers take its pledges.
@@ -86,7 +85,7 @@ package enum Variant: String, CaseIterable, Sendable {
         case .rankByLSN: .rankByLSN
         case .trustTimelineIDs: .trustTimelineIDs
         case .dropRulesAtRecord: .dropRulesAtRecord
-        case .undoRecorded: .undoRecorded
+        case .promotionForgotten: .undoRecorded
         case .membersOnlyCohort: .membersOnlyCohort
         case .switchoverWithoutSealing: .switchoverWithoutSealing
         case .confirmByOneCommit: .confirmByOneCommit
@@ -100,17 +99,22 @@ package enum Variant: String, CaseIterable, Sendable {
         case .oldStoreTrusted: .oldStoreTrusted
         case .sealWithoutWaiting, .connectingReceiverUnseen, .positionBeforeSeal, .promoteBeforeRecord,
             .emptyListOnStandbys, .listAfterPromotion, .fenceWithoutPledge, .startOldLeader, .pledgeNotReasserted,
-            .copiedNames, .divergedNotSaved, .actsAfterDeposed, .lateWriteForgotten, .unknownOutcomeAssumed:
+            .copiedNames, .divergedNotSaved, .actsAfterDeposed, .unknownOutcomeAssumed:
             []
         }
+    }
+
+    /// Whether `report` shows the mistake: a broken promise, or, where it only strands the cluster, a late recovery.
+    package func isShown(by report: Simulation.Report) -> Bool {
+        report.violation != nil && (report.isUnsafe || self == .membersOnlyCohort)
     }
 
     /// What this build can run.
     package static var available: [Variant] {
         #if DEBUG || PGHA_SIMULATION_FAULTS
-        Variant.allCases
+            Variant.allCases
         #else
-        []
+            []
         #endif
     }
 }

@@ -8,7 +8,8 @@ import Testing
         let names = ["a", "b", "c", "d"]
         var walk = Walk(
             Failover(
-                claiming: steady(names, copies: copies, onLoss: onLoss), kind: .automatic, reason: "test", nonce: 5, at: at(0)))
+                claiming: steady(names, copies: copies, onLoss: onLoss), kind: .automatic, reason: "test", nonce: 5,
+                at: at(0)))
         walk.stored()
         for name in ["b", "c", "d"] { walk.answer(name, .sealed(position(end: 100))) }
         for name in ["b", "c", "d"] { walk.answer(name, .sealed(position(end: 100))) }
@@ -22,9 +23,11 @@ import Testing
     private func looks(_ walk: inout Walk<Failover>, _ flushed: [String: UInt64]) -> Effects {
         let names = walk.machine.plan?.names ?? [:]
         return walk.answer(
-            "b", .senders(flushed.sorted { $0.key < $1.key }.compactMap { name, end in
-                names[node(name)].map { sender($0, flushed: end) }
-            }))
+            "b",
+            .senders(
+                flushed.sorted { $0.key < $1.key }.compactMap { name, end in
+                    names[node(name)].map { sender($0, flushed: end) }
+                }))
     }
 
     @Test func thoseThatAttachedMakeTheNextVersion() {

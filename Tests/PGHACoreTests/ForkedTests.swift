@@ -39,7 +39,8 @@ import Testing
         let order = machine.handle(.tick, at: at(100)).command(to: "c")
         #expect(order == .fence(pledge, clean: false))
         _ = machine.handle(
-            .answered(node("c"), .fence(pledge, clean: false), .fenced(position([(1, 100)], on: 2, end: 900))), at: at(101))
+            .answered(node("c"), .fence(pledge, clean: false), .fenced(position([(1, 100)], on: 2, end: 900))),
+            at: at(101))
         #expect(machine.state.timelines.last?.holders == [node("b")])
     }
 
@@ -50,7 +51,8 @@ import Testing
         _ = coordinator.handle(.loaded(state), at: at(0))
         var result: [String] = []
         for step in Int64(1)...20 {
-            let effects = coordinator.handle(.probed(node("d"), .success(seen), began: at(step * 250)), at: at(step * 250 + 1))
+            let effects = coordinator.handle(
+                .probed(node("d"), .success(seen), began: at(step * 250)), at: at(step * 250 + 1))
             result += effects.orders
         }
         return result

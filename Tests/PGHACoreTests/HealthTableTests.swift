@@ -59,10 +59,13 @@ import Testing
         ("a standby has lost its receiver", { $0.standby(moves: false, receiving: false) }),
         ("0.5 s pass", { $0.wait(500) }),
         ("11 s pass", { $0.wait(11_000) }),
-        ("the controller was stopped for 5 s", {
-            $0.now += 5000
-            $0.health.tick(at: at($0.now))
-        }),
+        (
+            "the controller was stopped for 5 s",
+            {
+                $0.now += 5000
+                $0.health.tick(at: at($0.now))
+            }
+        ),
     ]
 
     private static let states: [(String, [String])] = [
@@ -74,7 +77,8 @@ import Testing
         (
             "silent for 1 s, a standby receives",
             [
-                "the leader answers", "a standby receives nothing new", "timed out", "0.5 s pass", "0.5 s pass", "timed out",
+                "the leader answers", "a standby receives nothing new", "timed out", "0.5 s pass", "0.5 s pass",
+                "timed out",
                 "a standby receives nothing new", "a standby receives more",
             ]
         ),
@@ -88,12 +92,16 @@ import Testing
         (
             "silent for 1 s, a standby receives nothing",
             [
-                "the leader answers", "a standby receives nothing new", "timed out", "0.5 s pass", "0.5 s pass", "timed out",
+                "the leader answers", "a standby receives nothing new", "timed out", "0.5 s pass", "0.5 s pass",
+                "timed out",
                 "a standby receives nothing new", "a standby receives nothing new",
             ]
         ),
         ("refused twice", ["the leader answers", "refused", "refused"]),
-        ("refused twice, no receiver", ["the leader answers", "refused", "a standby has lost its receiver", "refused"]),
+        (
+            "refused twice, no receiver",
+            ["the leader answers", "refused", "a standby has lost its receiver", "refused"]
+        ),
         ("refused twice, a receiver", ["the leader answers", "refused", "a standby receives more", "refused"]),
         ("starting up", ["the leader answers", "starting up"]),
         ("starting up for 11 s", ["the leader answers", "starting up", "11 s pass", "starting up"]),

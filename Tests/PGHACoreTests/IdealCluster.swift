@@ -75,7 +75,8 @@ struct IdealCluster {
         }
         for order in effects.send {
             self.orders.append("\(order.command.label) \(order.node)")
-            let outcome = self.down.contains(order.node) ? .failed(.unreachable("down")) : self.obey(order.node, order.command)
+            let outcome =
+                self.down.contains(order.node) ? .failed(.unreachable("down")) : self.obey(order.node, order.command)
             self.queue.append(.answered(order.node, order.command, outcome))
         }
     }
@@ -85,7 +86,8 @@ struct IdealCluster {
     private func probes() -> [Coordinator.Event] {
         self.coordinator.nodes.keys.sorted().map { name in
             guard !self.down.contains(name) else { return .probed(name, .failure(.refused), began: at(self.now)) }
-            var seen = name == self.primary
+            var seen =
+                name == self.primary
                 ? PGHACoreTests.primary(at: self.end, senders: self.senders, list: self.list.setting)
                 : standby(at: self.end, message: self.now, pledge: nil)
             seen.pledge = self.pledges[name]

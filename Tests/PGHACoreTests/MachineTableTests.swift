@@ -109,12 +109,17 @@ import Testing
     @Test func changeOfRule() throws {
         var table = MachineTable<RuleChange>(
             "c leaves the rule of a, b, c (two copies).", outcomes: Self.outcomes)
-        let b = ReplicationName(node: node("b"), suffix: 1), c = ReplicationName(node: node("c"), suffix: 1)
+        let b = ReplicationName(node: node("b"), suffix: 1)
+        let c = ReplicationName(node: node("c"), suffix: 1)
         var walk = Walk(
-            RuleChange(steady(["a", "b", "c"]), cohort: [node("a"), node("b")], copies: 2, reason: "c left", at: at(0)))
+            RuleChange(
+                steady(["a", "b", "c"]), cohort: [node("a"), node("b")], copies: 2, reason: "c left", at: at(0)))
         table.outcomes += [
             ("all show the old list", .senders([sender(b, flushed: 10), sender(c, flushed: 10)])),
-            ("b shows the marker", .senders([sender(b, flushed: 10, priority: 2), sender(c, flushed: 10, priority: 0)])),
+            (
+                "b shows the marker",
+                .senders([sender(b, flushed: 10, priority: 2), sender(c, flushed: 10, priority: 0)])
+            ),
             ("b shows the list", .senders([sender(b, flushed: 10), sender(c, flushed: 200, priority: 0)])),
             ("b has flushed 200", .senders([sender(b, flushed: 200), sender(c, flushed: 10, priority: 0)])),
         ]

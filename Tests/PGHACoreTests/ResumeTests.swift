@@ -16,14 +16,18 @@ import Testing
             let before = cluster.writes.count
             try begin(&cluster)
             for _ in 0..<events { cluster.step() }
-            let isOver = cluster.writes.count > before && cluster.coordinator.state == cluster.writes.last
+            let isOver =
+                cluster.writes.count > before && cluster.coordinator.state == cluster.writes.last
                 && cluster.coordinator.state?.procedure == nil
             for stored in cluster.possibleStates {
                 phases.insert(stored.procedure?.phase ?? "steady")
                 var next = cluster
                 next.restart(from: stored)
                 let done = next.run(until: { stored.procedure == nil || ends($0) })
-                #expect(done, "killed after \(events) events in \(stored.procedure?.phase ?? "steady"): \(next.coordinator.status(at: at(next.now)).waitingFor ?? ""), \(next.orders.suffix(12))", sourceLocation: location)
+                #expect(
+                    done,
+                    "killed after \(events) events in \(stored.procedure?.phase ?? "steady"): \(next.coordinator.status(at: at(next.now)).waitingFor ?? ""), \(next.orders.suffix(12))",
+                    sourceLocation: location)
                 guard done else { return phases }
             }
             if isOver { return phases }

@@ -139,7 +139,8 @@ struct MachineTable<Machine: TabledMachine> {
     private mutating func row(_ event: String, _ state: Walk<Machine>, _ apply: (inout Walk<Machine>) -> Effects) {
         var next = state
         let effects = apply(&next)
-        let before = state.machine.phaseInWords, after = next.machine.phaseInWords
+        let before = state.machine.phaseInWords
+        let after = next.machine.phaseInWords
         var words: [String] = []
         if after != before { words.append("-> \(after)") }
         self.edges.formUnion(next.edges)
@@ -147,7 +148,8 @@ struct MachineTable<Machine: TabledMachine> {
         if !effects.send.isEmpty { words.append(effects.orders.joined(separator: ", ")) }
         switch next.machine.progress {
         case .running, .finished: break
-        case .failed(let reason, let exclude): words.append("FAILED \(reason)\(exclude.map { ", without \($0)" } ?? "")")
+        case .failed(let reason, let exclude):
+            words.append("FAILED \(reason)\(exclude.map { ", without \($0)" } ?? "")")
         case .storeIsOlder: words.append("STORE IS OLDER")
         }
         let padded = event.padding(toLength: max(44, event.count), withPad: " ", startingAt: 0)
@@ -175,7 +177,8 @@ func expectTable(_ name: String, _ text: String, at location: SourceLocation = #
     guard committed != text else { return }
     let old = committed.split(separator: "\n", omittingEmptySubsequences: false)
     let new = text.split(separator: "\n", omittingEmptySubsequences: false)
-    let first = zip(old, new).first { $0 != $1 }.map { "was:  \($0)\nnow:  \($1)" } ?? "\(old.count) lines, now \(new.count)"
+    let first =
+        zip(old, new).first { $0 != $1 }.map { "was:  \($0)\nnow:  \($1)" } ?? "\(old.count) lines, now \(new.count)"
     Issue.record(
         "Tables/\(name).txt is not what the machine does; first difference:\n\(first)\nIf that is meant, run with PGHA_WRITE_TABLES=1 and review the diff.",
         sourceLocation: location)

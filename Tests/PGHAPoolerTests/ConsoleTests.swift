@@ -1,5 +1,6 @@
 import PGHAPooler
 import PGHATesting
+import PGHAWire
 import Testing
 
 @Suite("The console", .serialized, .enabled(if: ScratchPostgres.unavailable == nil)) struct ConsoleTests {

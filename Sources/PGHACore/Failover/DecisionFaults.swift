@@ -12,7 +12,7 @@ package struct DecisionFaults: OptionSet, Sendable {
     package static let dropRulesAtRecord = DecisionFaults(rawValue: 1 << 2)
     /// A fenced leader counts as discovered although nobody read its position.
     package static let unreadLeaderDiscovered = DecisionFaults(rawValue: 1 << 3)
-    /// A new claim forgets a recorded rule that was not opened, as if its promotion could not take effect any more.
+    /// A recorded rule that was not opened is forgotten, as if its promotion could not take effect any more.
     package static let undoRecorded = DecisionFaults(rawValue: 1 << 4)
     /// Pledges that the store never handed out are no reason to stop, and servers take any pledge.
     package static let oldStoreTrusted = DecisionFaults(rawValue: 1 << 5)

@@ -38,7 +38,9 @@ extension Failover {
     private mutating func noteForked(_ node: NodeName, _ outcome: NodeOutcome) {
         switch outcome {
         case .failed(.isPrimary):
-            if !self.oldLeaders.contains(node), !self.state.displaced.contains(node) { self.promotedByHand.insert(node) }
+            if !self.oldLeaders.contains(node), !self.state.displaced.contains(node) {
+                self.promotedByHand.insert(node)
+            }
         case .sealed(let position), .reclaimed(let position), .fenced(.some(let position)):
             guard self.promotedByHand.contains(node) else { return }
             self.state.timelines.disown(
@@ -160,8 +162,9 @@ extension Failover {
         if self.isForced { return self.chooseForced(ranks, at: now) }
         for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
             guard let chosen else { continue }
-            if self.waitsForOthers(than: chosen), self.isUnheard(besides: [chosen], at: now)
-                || self.isHandoverCandidateBusy(chosen, at: now)
+            if self.waitsForOthers(than: chosen),
+                self.isUnheard(besides: [chosen], at: now)
+                    || self.isHandoverCandidateBusy(chosen, at: now)
             {
                 self.blockedReason = "waiting for the other servers to answer"
                 effects.wake(at: self.started + Self.answerTime)
@@ -232,15 +235,17 @@ extension Failover {
             ranks[$0] == nil && self.orders.failureCount($0) == 0 && !self.evidence.fenced.contains($0)
         }
         let eligible = ranks.keys.filter { self.isEligible($0, at: now) }
-        guard waiting.isEmpty || now - self.started >= Self.answerTime, let best = eligible.compactMap({ ranks[$0] }).max()
+        guard waiting.isEmpty || now - self.started >= Self.answerTime,
+            let best = eligible.compactMap({ ranks[$0] }).max()
         else {
             self.blockedReason = "waiting for \(waiting.map(\.text).joined(separator: ", "))"
             return nil
         }
         let target: NodeName? = if case .requested(let target, _) = self.kind { target } else { nil }
         let greatest = eligible.filter { ranks[$0] == best }
-        guard let chosen = target.flatMap({ eligible.contains($0) ? $0 : nil })
-            ?? greatest.min(by: { self.isPreferred($0, over: $1) })
+        guard
+            let chosen = target.flatMap({ eligible.contains($0) ? $0 : nil })
+                ?? greatest.min(by: { self.isPreferred($0, over: $1) })
         else { return nil }
         let cohort = self.cohort(of: chosen)
         self.plan = self.makePlan(
@@ -255,8 +260,11 @@ extension Failover {
     }
 
     private func isEligible(_ node: NodeName, at now: Moment) -> Bool {
-        guard !self.excluded.contains(node) || now - self.started >= Self.exclusion, let member = self.members[node], member.way != nil else { return false }
+        guard !self.excluded.contains(node) || now - self.started >= Self.exclusion, let member = self.members[node],
+            member.way != nil
+        else { return false }
         if case .adopt(let leader) = self.kind { return node == leader }
+        guard self.mayCount(node) else { return false }
         if self.oldLeaders.contains(node) { return true }
         return self.state.spec[node]?.nofailover != true && !self.state.removing.contains(node)
     }
@@ -277,14 +285,19 @@ extension Failover {
         }
     }
 
+    /// Every server may, member or not: only in a wrong variant are others left out.
+    private func mayCount(_ node: NodeName) -> Bool {
+        !DecisionFaults.isOn(.membersOnlyCohort) || self.state.rule?.cohort.contains(node) ?? true
+    }
+
     /// The chosen server and every reachable one pledged to this claim that can stream from it.
     private func cohort(of chosen: NodeName) -> [NodeName] {
         guard let leader = self.members[chosen].flatMap({ self.reach($0) }) else { return [chosen] }
         let ancestry = Ancestry(self.state.timelines)
         return self.state.spec.nodes.filter { spec in
             guard spec.name != chosen else { return true }
-            if DecisionFaults.isOn(.membersOnlyCohort), self.state.rule?.cohort.contains(spec.name) == false { return false }
-            guard !spec.nosync, !self.state.removing.contains(spec.name), let member = self.members[spec.name], member.way == .promote,
+            guard self.mayCount(spec.name), !spec.nosync, !self.state.removing.contains(spec.name),
+                let member = self.members[spec.name], member.way == .promote,
                 let position = member.position
             else { return false }
             return ancestry.canFollow(spec.name, at: position, leader: chosen, at: leader)
@@ -330,7 +343,8 @@ extension Failover {
         }
     }
 
-    private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {
+    private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan
+    {
         let rule = Rule(
             number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: chosen,
             cohort: cohort, copies: copies)

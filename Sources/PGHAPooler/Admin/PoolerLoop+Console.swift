@@ -16,6 +16,7 @@ extension PoolerLoop {
             self.refuse(client, .insufficientPrivilege, "user \"\(message.user)\" may not use the console")
             return true
         }
+        self.stopCounting(logIn)
         client.pointee.phase = .console
         client.pointee.since = self.now
         var buffer = WireBuffer(capacity: 256)

@@ -13,6 +13,7 @@ extension PoolerLoop {
             self.openServersIfNeeded(pool)
         }
         self.checkServers()
+        self.checkLookups()
         self.checkClients()
         self.askAgain()
         if self.now >= self.nextPeriod { self.endPeriod() }
