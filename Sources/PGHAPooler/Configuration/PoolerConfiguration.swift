@@ -45,6 +45,7 @@ package struct PoolerConfiguration: Sendable {
     package var mode = Mode.transaction
     package var limits = Limits()
     package var timeouts = Timeouts()
+    package var console = Console()
     package var authentication = Authentication()
     package var clientTLS = ClientTLS()
     package var serverTLS = ServerTLS()

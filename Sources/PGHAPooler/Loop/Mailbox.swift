@@ -56,6 +56,9 @@ final class Mailbox: Sendable {
         self.peers.withLock { $0 = mailboxes.map { WeakMailbox(mailbox: $0) } }
     }
 
+    /// How many loops there are.
+    var peerCount: Int { self.peers.withLock { $0.count } }
+
     /// Leaves a request for another loop; a number that no loop has is ignored.
     func postToPeer(_ number: Int, _ request: LoopRequest) {
         let peer = self.peers.withLock { $0.indices.contains(number) ? $0[number].mailbox : nil }

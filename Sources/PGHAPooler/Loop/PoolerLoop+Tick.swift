@@ -15,6 +15,8 @@ extension PoolerLoop {
         self.checkServers()
         self.checkLookups()
         self.checkClients()
+        self.askAgain()
+        if self.now >= self.nextPeriod { self.endPeriod() }
         if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()
     }
@@ -89,7 +91,7 @@ extension PoolerLoop {
                 if Self.isOver(age, self.limits.idleInTransaction) {
                     self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
                 }
-            case .waiting, .attaching, .settling, .free: break
+            case .waiting, .attaching, .settling, .console, .free: break
             }
         }
     }

@@ -51,6 +51,12 @@ struct PoolerLoop: ~Copyable {
     var isStopping = false
     /// Nil: new clients are welcome.
     var draining: DrainMode?
+    /// What the console has stopped.
+    var console = ConsoleHolds()
+    /// PAUSE commands that still wait for transactions.
+    var consoleWaits: [(Token, ConsoleCommand)] = []
+    /// When averages are made next.
+    var nextPeriod: UInt64 = 0
     let drains: DrainBoard
     /// The last claim that `drains` was told of.
     var drainedClaim: Term?

@@ -51,6 +51,7 @@ struct Pool: ~Copyable {
     var lastRefusal: [UInt8] = []
     var statistics = PoolStatistics()
     var durations = PoolDurations()
+    var period = PoolPeriod()
     /// What servers reported to clients.
     var errors: [SQLState: UInt64] = [:]
 
