@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 scratch := $(or $(PGHA_SCRATCH),.build)
 swift_flags := $(if $(PGHA_SCRATCH),--scratch-path "$(PGHA_SCRATCH)")
+# Hosts can be cut off only where nothing else is on the network.
+own_network := $(if $(filter 0,$(shell id -u)),unshare --net sh -c 'ip link set lo up && exec "$$0" "$$@"')
 sources := Sources Tests sql Package.swift
 
 .PHONY: build
@@ -36,7 +38,7 @@ release: packages ## Build the executable for use: $(scratch)/pgha, needs libpq5
 .PHONY: bench-failover
 bench-failover: release ## Measure failover and switchover with the release build
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
-	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" "$(scratch)/release/pgha-bench" $(ARGS)
+	@export PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")"; $(own_network) "$(scratch)/release/pgha-bench" $(ARGS)
 
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
@@ -48,6 +50,10 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 	@SWIFT_BACKTRACE=enable=no nice "$(scratch)/fuzz/wire" "$(scratch)/fuzz/wire-corpus" Tests/Fuzz/WireCorpus \
 		-artifact_prefix="$(scratch)/fuzz/" -max_len=2048 -max_total_time=$(or $(FUZZ_SECONDS),600) \
 		-print_final_stats=1 $(ARGS)
+
+.PHONY: simulate
+simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
+	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
 
 .PHONY: format
 format: toolchain ## Format the sources in place

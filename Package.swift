@@ -33,9 +33,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
-        .package(
-            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
-            traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
@@ -100,7 +98,8 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", arguments, lifecycle,
+                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
+                arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -113,7 +112,8 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
-        .testTarget(name: "PGHACoreTests", dependencies: ["PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
             name: "PGHASchemaTests", dependencies: ["PGHASchema", "PGHAPostgres", "PGHATesting"],
             swiftSettings: strict),
@@ -148,10 +148,14 @@ let package = Package(
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "PGHAPooler", "pgha"],
+            dependencies: [
+                "PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACommand", "PGHACore", "PGHAPooler", "pgha",
+            ],
             path: "Tests/PostgresIntegration",
             swiftSettings: strict),
-        .testTarget(name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], exclude: ["Scenarios"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

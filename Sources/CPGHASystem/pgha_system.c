@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,6 +92,7 @@ int pgha_file_status(const char *path, int follow, struct pgha_file_status *resu
     if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return -1;
     result->mode = status.st_mode;
     result->owner = status.st_uid;
+    result->device = status.st_dev;
     result->size = status.st_size;
     result->occupied = (int64_t)status.st_blocks * 512;
     return 0;
@@ -100,4 +104,24 @@ int pgha_is_directory(uint32_t mode) {
 
 int pgha_pipe(int *ends) {
     return pipe2(ends, O_CLOEXEC);
+}
+
+// Code only: read-only data may hold relocated pointers, which a private mapping would lose.
+static int forget_code(struct dl_phdr_info *object, size_t size, void *page_size) {
+    (void)size;
+    if (strncmp(object->dlpi_name, "linux-vdso", 10) == 0) return 0;
+    uintptr_t page = *(uintptr_t *)page_size;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || (segment->p_flags & PF_W)) continue;
+        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+        uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void pgha_forget_code(void) {
+    uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    dl_iterate_phdr(forget_code, &page_size);
 }

@@ -7,74 +7,76 @@ internal import Synchronization
 
 // What poolers and the controller say to each other.
 extension ControllerClient {
-    /// Lines come at least each second; after this much silence the stream is given up.
+    /// The stream repeats itself each second; after three the controller, or the way to it, is gone.
     private static var silenceLimit: Duration { .seconds(3) }
 
-    /// The stream of `GET /v1/topology?watch=1`: where the servers are, at once and with every change. While it is open
-    /// switchovers wait for the report of the pooler of this name.
+    /// Follows `GET /v1/topology?watch=1`: hands each line to `deliver`, the first at once. While it is open,
+    /// switchovers wait for the report of the pooler of this name; without a name they wait for none.
     ///
-    /// Ends with an error when the controller goes away or falls silent for three seconds; never ends by itself.
-    package func topologyChanges(pooler: String) -> AsyncThrowingStream<TopologyReport, any Error> {
-        AsyncThrowingStream { continuation in
-            let task = Task {
-                do {
-                    try await self.readTopology(pooler) { continuation.yield($0) }
-                    continuation.finish(
-                        throwing: ControllerFailure.unreachable(url: self.baseURL, reason: "it closed the stream"))
-                } catch {
-                    continuation.finish(throwing: error)
-                }
-            }
-            continuation.onTermination = { _ in task.cancel() }
-        }
-    }
-
-    private func readTopology(
-        _ pooler: String, _ deliver: @escaping @Sendable (TopologyReport) -> Void
+    /// Returns only by throwing, a ``ControllerFailure`` or a cancellation: when the controller goes away, answers
+    /// something else, or falls silent.
+    package func followTopology(
+        pooler: String? = nil, _ deliver: @escaping @Sendable (TopologyReport) async -> Void
     ) async throws {
-        let heard = LineClock()
+        let lastLine = LastLine()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                try await self.readTopologyLines(pooler) { line in
-                    heard.touch()
-                    deliver(try JSONDecoder().decode(TopologyReport.self, from: Data(line)))
+                try await self.readTopology(pooler) { report in
+                    lastLine.at.withLock { $0 = .now }
+                    await deliver(report)
                 }
             }
             group.addTask {
-                while heard.age < Self.silenceLimit { try await Task.sleep(for: .milliseconds(500)) }
-                throw ControllerFailure.unreachable(url: self.baseURL, reason: "its topology stream fell silent")
+                while lastLine.at.withLock({ $0.duration(to: .now) }) < Self.silenceLimit {
+                    try await Task.sleep(for: .milliseconds(500))
+                }
+                throw ControllerFailure.unreachable(
+                    url: self.baseURL, reason: Self.words(HTTPClientError.readTimeout, timeout: Self.silenceLimit))
             }
             defer { group.cancelAll() }
             try await group.next()
         }
     }
 
-    private func readTopologyLines(_ pooler: String, _ deliver: (ArraySlice<UInt8>) throws -> Void) async throws {
-        let name = pooler.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? pooler
-        var request = HTTPClientRequest(url: self.baseURL + "/v1/topology?watch=1&pooler=\(name)")
-        if let token = self.token { request.headers.add(name: "authorization", value: "Bearer \(token.value)") }
-        // The deadline bounds the head only; the watchdog sees silence afterwards.
-        let response = try await self.httpClient.execute(
-            request, timeout: .milliseconds(Self.silenceLimit.milliseconds))
-        guard response.status == .ok else {
-            throw ControllerFailure.undecodable(url: self.baseURL, reason: "HTTP status \(response.status.code)")
+    private final class LastLine: Sendable {
+        let at = Mutex(ContinuousClock.now)
+    }
+
+    private func readTopology(_ pooler: String?, _ deliver: (TopologyReport) async -> Void) async throws {
+        do {
+            let name = pooler.map { "&pooler=\(Self.escaped($0))" } ?? ""
+            // The deadline bounds the head only; the watchdog sees silence afterwards.
+            let response = try await self.httpClient.execute(
+                self.request("GET", "/v1/topology?watch=1\(name)"),
+                timeout: .milliseconds(Self.silenceLimit.milliseconds))
+            guard response.status == .ok else {
+                let buffer = try await response.body.collect(upTo: 1 << 20)
+                throw self.failure(Int(response.status.code), Data(buffer.readableBytesView))
+            }
+            var lines = LineSplitter()
+            for try await chunk in response.body {
+                for line in lines.add(chunk.readableBytesView) {
+                    await deliver(try JSONDecoder().decode(TopologyReport.self, from: Data(line)))
+                }
+            }
+        } catch let failure as ControllerFailure {
+            throw failure
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw ControllerFailure.unreachable(
+                url: self.baseURL, reason: Self.words(error, timeout: Self.silenceLimit))
         }
-        var lines = LineSplitter()
-        for try await chunk in response.body {
-            for line in lines.add(chunk.readableBytesView) { try deliver(line) }
-        }
+        throw ControllerFailure.unreachable(url: self.baseURL, reason: "it closed the connection")
     }
 
     /// Says that no transaction is left on the leader that `claim` replaces.
     package func reportDrained(pooler: String, claim: Term) async throws(ControllerFailure) {
-        let name = pooler.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? pooler
-        let _: Accepted = try await self.send("POST", "/v1/poolers/\(name)", PoolerReport(drained: claim.number))
+        let _: Accepted = try await self.send(
+            "POST", "/v1/poolers/\(Self.escaped(pooler))", PoolerReport(drained: claim.number))
     }
-}
 
-/// When the last line came.
-private final class LineClock: Sendable {
-    private let at = Mutex(ContinuousClock.now)
-    var age: Duration { self.at.withLock { $0.duration(to: .now) } }
-    func touch() { self.at.withLock { $0 = .now } }
+    private static func escaped(_ name: String) -> String {
+        name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? name
+    }
 }

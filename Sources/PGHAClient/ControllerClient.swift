@@ -9,7 +9,7 @@ package import PGHACore
 package struct ControllerClient: Sendable {
     /// `http://host:port`.
     package let baseURL: String
-    let token: BearerToken?
+    private let token: BearerToken?
     let httpClient: HTTPClient
     /// For one request.
     private let timeout: Duration
@@ -128,9 +128,7 @@ extension ControllerClient {
     private func bytes(
         _ method: String, _ path: String, body: Data?, timeout: Duration
     ) async throws(ControllerFailure) -> (Int, Data) {
-        var request = HTTPClientRequest(url: self.baseURL + path)
-        request.method = HTTPMethod(rawValue: method)
-        if let token = self.token { request.headers.add(name: "authorization", value: "Bearer \(token.value)") }
+        var request = self.request(method, path)
         if let body {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(Array(body))
@@ -144,7 +142,14 @@ extension ControllerClient {
         }
     }
 
-    private func failure(_ status: Int, _ body: Data) -> ControllerFailure {
+    func request(_ method: String, _ path: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: self.baseURL + path)
+        request.method = HTTPMethod(rawValue: method)
+        if let token = self.token { request.headers.add(name: "authorization", value: "Bearer \(token.value)") }
+        return request
+    }
+
+    func failure(_ status: Int, _ body: Data) -> ControllerFailure {
         if status == 401 || status == 403 {
             return .unauthorised(url: self.baseURL, hasToken: self.token != nil)
         }

@@ -24,7 +24,8 @@ package final class Pooler: Sendable {
             for (index, listener) in configuration.listeners.enumerated() {
                 // A Unix socket cannot be shared by name: the first loop has it.
                 if listener.host.hasPrefix("/"), number > 0 { continue }
-                let socket = try BoundListener(listener, port: ports[index], shared: peers.count > 1)
+                let socket = try BoundListener(
+                    listener, port: ports[index], shared: peers.count > 1 || configuration.sharesPorts)
                 ports[index] = socket.port
                 bound.append(socket)
             }
@@ -59,6 +60,27 @@ package final class Pooler: Sendable {
 
     /// Takes over everything but listeners and threads.
     package func reload(_ configuration: PoolerConfiguration) { self.post(.reload(configuration)) }
+
+    /// No more clients; those that are there leave as `mode` says. Repeated, the latest mode counts.
+    package func drain(_ mode: DrainMode) { self.post(.drain(mode)) }
+
+    /// What all loops are doing and have done; nothing after `stop`.
+    package func statistics() async -> PoolerStatistics {
+        PoolerStatistics(await self.ask { $0.statistics() })
+    }
+
+    /// The answers of all loops, in their order; those of loops that have ended are missing.
+    func ask<Answer: Sendable>(_ question: @escaping @Sendable (inout PoolerLoop) -> Answer) async -> [Answer] {
+        var answers: [Answer] = []
+        for mailbox in self.mailboxes {
+            let answer: Answer? = await withCheckedContinuation { continuation in
+                let isPosted = mailbox.post(.ask { loop in continuation.resume(returning: question(&loop)) })
+                if !isPosted { continuation.resume(returning: nil) }
+            }
+            if let answer { answers.append(answer) }
+        }
+        return answers
+    }
 
     /// Closes everything and waits until the threads have ended.
     package func stop() {

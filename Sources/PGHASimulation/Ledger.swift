@@ -18,8 +18,29 @@ struct Ledger {
     var verified = [Int](repeating: 0, count: Place.limit)
     var failovers = 0
     var failoverTimes: [Int64] = []
-    /// An operator accepted data loss: what was promised before does not bind any more.
-    var isForgiven = false
+    var acknowledged = 0
+    /// Every rule that became the current one, in words.
+    var confirmed: [String] = []
+    /// When the last commit was acknowledged. Microseconds.
+    var lastAck: Int64?
+    /// The rows of `pgha.term_history`, by the id of their record.
+    var rows: [Int: TermHistoryRow] = [:]
+    /// An old copy of the store was put back, and the store was not made again since.
+    var storeIsOld = false
+    /// The spec before that.
+    var newestSpec: ClusterSpec?
+    /// From this term on promises bind; what older terms promised was given up by an operator.
+    var bindsFrom = Term.zero
+    /// Per server: how much of its WAL its agent has saved before replacing it. A count of records.
+    var saved = [Int](repeating: 0, count: Place.limit)
+
+    /// An operator accepted data loss.
+    mutating func forgive(before term: Term) {
+        self.bindsFrom = term
+        self.acks = []
+        self.line = []
+        self.verified = [Int](repeating: 0, count: Place.limit)
+    }
 }
 
 extension Simulation {
@@ -28,12 +49,16 @@ extension Simulation {
     /// under its own rules, and that its successors have.
     func acknowledge(_ server: SimServer, _ index: Int) {
         let record = server.wal[index]
+        guard server.file.pledge?.number.term ?? .zero >= self.ledger.bindsFrom else { return }
+        self.ledger.lastAck = self.now
+        self.ledger.acknowledged += 1
         self.ledger.acks.append(.init(time: self.now, server: server.index, index: index, id: record.id))
-        guard !self.ledger.isForgiven else { return }
         let count = self.ledger.line.count
         if index < count {
             if self.ledger.line[index] != record {
-                self.violate("\(server.name) acknowledges \(SimServer.lsn(index + 1)), where another server acknowledged other commits")
+                self.violate(
+                    "\(server.name) acknowledges \(SimServer.lsn(index + 1)), where another server acknowledged other commits"
+                )
             }
         } else if count > 0, server.wal[count - 1] != self.ledger.line[count - 1] {
             self.violate(
@@ -49,7 +74,7 @@ extension Simulation {
         let record = server.wal[index]
         let holders = self.servers.filter { $0.wal.count > index && $0.wal[index] == record }.map(\.name)
         let open = self.store.state?.openRules ?? []
-        let rules = open.contains { $0.leader == server.name } ? open : self.ledger.rules
+        let rules = !self.ledger.storeIsOld && open.contains { $0.leader == server.name } ? open : self.ledger.rules
         let isDurable = rules.contains { rule in
             rule.leader == server.name && holders.filter(rule.cohort.contains).count >= rule.copies
         }
@@ -59,11 +84,13 @@ extension Simulation {
                     + "\(holders.map(\.text).joined(separator: ",")) only: no open rule allows that "
                     + "(\(open.map { "\($0.number) \($0.leader) \($0.copies) of \($0.cohort)" }))")
         }
-        guard let rule = self.store.state?.rule, rule.leader != server.name, !open.contains(where: { $0.leader == server.name }),
+        guard !self.ledger.storeIsOld, let rule = self.store.state?.rule, rule.number.term >= self.ledger.bindsFrom,
+            rule.leader != server.name, !open.contains(where: { $0.leader == server.name }),
             let leader = self.servers.first(where: { $0.name == rule.leader })
         else { return }
         if leader.wal.count <= index || leader.wal[index] != record {
-            self.violate("\(server.name) acknowledges \(SimServer.lsn(index + 1)), which the leader \(rule.leader) lacks")
+            self.violate(
+                "\(server.name) acknowledges \(SimServer.lsn(index + 1)), which the leader \(rule.leader) lacks")
         }
     }
 
@@ -79,15 +106,20 @@ extension Simulation {
 
     /// The store has taken a new state: a change of leader must not have lost anything, terms must grow.
     func stateChanged(from old: ClusterState?, to new: ClusterState) {
+        self.checkNumbers(from: old, to: new)
         for rule in new.openRules where !self.ledger.rules.contains(rule) { self.ledger.rules.append(rule) }
-        if let old, new.term < old.term { self.violate("the term went back from \(old.term) to \(new.term)") }
-        if let before = old?.rule, let after = new.rule, after.number < before.number {
-            self.violate("the rule went back from \(before.number) to \(after.number)")
+        if case .sealing(_, _, _, forced: true) = old?.procedure, case .promoting(let rule, _) = new.procedure {
+            self.ledger.forgive(before: rule.number.term)
+        }
+        self.fireArmed(from: old, to: new)
+        if let rule = new.rule, rule != old?.rule {
+            self.ledger.confirmed.append(
+                "\(rule.number) \(rule.leader): \(rule.copies) of \(rule.cohort.map(\.text).joined(separator: " "))")
         }
         guard let rule = new.rule, rule.number.term != old?.rule?.number.term else { return }
         if old?.rule != nil { self.ledger.failovers += 1 }
         self.ledger.failoverTimes.append(self.now)
-        guard !self.ledger.isForgiven, let leader = self.servers.first(where: { $0.name == rule.leader }) else { return }
+        guard let leader = self.servers.first(where: { $0.name == rule.leader }) else { return }
         if let lost = self.firstLost(on: leader) {
             self.violate(
                 "\(rule.leader) leads term \(rule.number.term) and lacks \(SimServer.lsn(lost.index + 1)), which "
@@ -95,12 +127,68 @@ extension Simulation {
         }
     }
 
+    /// Terms and versions grow, and no number is given to two rules.
+    private func checkNumbers(from old: ClusterState?, to new: ClusterState) {
+        if let old, new.term < old.term { self.violate("the term went back from \(old.term) to \(new.term)") }
+        if let before = old?.rule, let after = new.rule, after.number < before.number, !self.ledger.storeIsOld {
+            self.violate("the rule went back from \(before.number) to \(after.number)")
+        }
+        for rule in new.openRules {
+            if let twin = self.ledger.rules.first(where: { $0.number == rule.number && $0.leader != rule.leader }) {
+                self.violate("\(rule.number) is the number of two rules, led by \(twin.leader) and \(rule.leader)")
+            }
+        }
+    }
+
     /// The WAL of a server is about to be cut back or replaced.
     func willReplaceWAL(of server: SimServer, how: String) {
         self.ledger.verified[server.index] = 0
+        if server.exists, self.ledger.saved[server.index] < server.wal.count {
+            self.violate("\(server.name) is \(how) before what only it holds was saved")
+        }
+        self.ledger.saved[server.index] = 0
         guard server.exists, let state = self.store.state else { return }
         if let rule = state.openRules.first(where: { $0.cohort.contains(server.name) }) {
             self.violate("\(server.name) is \(how) although it is a member of the open rule \(rule.number)")
+        }
+    }
+}
+
+extension Simulation {
+    /// A server is started as a primary by its agent: only the leader of an open rule, and below no newer pledge.
+    func agentStartsPrimary(_ server: SimServer) {
+        let open = self.store.state?.openRules ?? []
+        guard let pledge = server.file.pledge, !self.ledger.storeIsOld, self.store.state?.rule != nil else { return }
+        if !open.contains(where: { $0.leader == server.name && $0.number >= pledge.number }) {
+            self.violate("\(server.name) is started as a primary under pledge \(pledge.number), which no rule gives it")
+        }
+    }
+
+    /// A controller begins to replace `leader` by itself. It must have had a reason.
+    func failoverBegins(_ leader: NodeName, _ cause: LeaderHealth.Cause, by controller: SimController) {
+        guard let server = self.servers.first(where: { $0.name == leader }) else { return }
+        let hurt = max(self.trouble.hurt[server.index], self.trouble.everywhere)
+        // A server may be starting for 10 s before it is replaced; everything else is decided within a few.
+        let memory = cause == .stuckStarting ? Int64.s(15) : .s(6)
+        let place = Place.node(server.index)
+        let isHeard =
+            !self.network.isCut(place, controller.place) && !self.network.isCut(controller.place, place)
+            && self.network.slowness == 1
+        if server.isPrimary, !server.isFrozen, isHeard, self.now - hurt > memory {
+            self.violate("a needless failover: nothing has happened to \(leader) (\(cause.words))")
+        }
+        guard cause == .unreachable, server.isPrimary, self.network.slowness == 1,
+            self.now - controller.heardAt(server.index) < .s(9)
+        else {
+            return
+        }
+        for standby in self.servers where standby.isStandby && !standby.isFrozen {
+            guard let receiver = standby.receiver, receiver.isStreaming, receiver.upstream.leader == server.index,
+                self.now - receiver.lastMessage < .ms(300), self.now - self.trouble.hurt[standby.index] > .s(5),
+                self.now - self.trouble.everywhere > .s(5), self.now - controller.heardAt(standby.index) < .ms(300),
+                self.store.state?.rule?.cohort.contains(standby.name) == true
+            else { continue }
+            self.violate("\(leader) is replaced although \(standby.name) is seen to receive from it")
         }
     }
 }

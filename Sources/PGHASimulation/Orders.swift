@@ -101,7 +101,8 @@ extension Simulation {
                 if isSatisfied {
                     next()
                 } else {
-                    order.controller.later(period) { [unowned self] in self.poll(order, every: period, body, then: next) }
+                    order.controller.later(period) { [unowned self] in self.poll(order, every: period, body, then: next)
+                    }
                 }
             })
     }
@@ -120,7 +121,8 @@ extension Simulation {
         case .readPosition(let pledge): self.readPosition(order, pledge)
         case .promote(let pledge): self.promote(order, pledge)
         case .follow(let pledge, let leader, let name): self.follow(order, pledge, leader, name)
-        case .writeTermRow(let rule, _, _): self.writeRow(order, rule)
+        case .writeTermRow(let rule, let timeline, let reason):
+            self.writeRow(order, TermHistoryRow(rule: rule, timeline: timeline, reason: reason))
         case .readSenders(let pledge): self.readSenders(order, pledge)
         case .setSyncList(let pledge, let list): self.setList(order, pledge, list)
         case .checkpoint:
@@ -142,6 +144,7 @@ extension Simulation {
                 server.file.upstream = nil
                 server.file.list = variant == .emptyListOnStandbys ? .none : .fence
                 server.reload()
+                if variant == .positionBeforeSeal { server.earlyPosition = server.position }
                 return nil
             },
             then: { [unowned self] in
@@ -163,7 +166,7 @@ extension Simulation {
             { server in
                 guard server.inRecovery else { return .isPrimary }
                 if server.file.pledge != pledge { return .refused(holding: server.file.pledge ?? pledge) }
-                position = server.position
+                position = server.earlyPosition ?? server.position
                 return nil
             },
             then: { [unowned self] in
@@ -197,7 +200,8 @@ extension Simulation {
             then: { [unowned self] in
                 // No walsender may release by its old copy, no backend may skip the wait.
                 self.poll(
-                    order, every: .ms(2), { server in server.commitsWait && server.senders.allSatisfy { $0.priority == 0 } },
+                    order, every: .ms(2),
+                    { server in server.commitsWait && server.senders.allSatisfy { $0.priority == 0 } },
                     then: { [unowned self] in
                         var position: WALPosition?
                         self.sql(
@@ -218,10 +222,22 @@ extension Simulation {
             order,
             { server in
                 if let held = server.file.pledge, !held.mayBecome(pledge) { return .refused(holding: held) }
-                guard server.inRecovery else { return server.file.pledge == pledge ? nil : .isPrimary }
+                guard server.inRecovery else { return server.file.pledge?.claim == pledge.claim ? nil : .isPrimary }
+                if self.options.variant == .switchoverWithoutSealing { server.file.pledge = pledge }
                 guard server.file.pledge?.claim == pledge.claim else { return .other("not sealed for this claim") }
+                guard self.ledger.rules.contains(where: { $0.claim == pledge.claim && $0.leader == server.name }) else {
+                    self.violate("\(server.name) is promoted for \(pledge.number), which was never recorded")
+                    return .isStandby
+                }
                 let takes = self.chance(40) ? self.between(.ms(300), .s(6)) : self.between(.ms(5), .ms(40))
-                server.later(takes) { server.becomePrimary() }
+                let list = self.listOfRecord(pledge)
+                server.later(takes) {
+                    server.becomePrimary()
+                    if self.options.variant == .promotionForgotten, let list {
+                        server.file.list = list
+                        server.reload()
+                    }
+                }
                 return nil
             },
             then: { [unowned self] in
@@ -236,6 +252,13 @@ extension Simulation {
                         if let position { self.finish(order, .promoted(position)) }
                     })
             })
+    }
+
+    /// What the recorded rule's list will be.
+    private func listOfRecord(_ pledge: Pledge) -> SyncList? {
+        self.ledger.rules.last { $0.claim == pledge.claim }.map {
+            SyncList($0, names: self.store.state?.replicationNames ?? [:])
+        }
     }
 
     private func follow(_ order: SimOrder, _ pledge: Pledge, _ leader: NodeName, _ name: ReplicationName) {
@@ -253,14 +276,15 @@ extension Simulation {
             }, then: { [unowned self] in self.finish(order, .done) })
     }
 
-    private func writeRow(_ order: SimOrder, _ rule: Rule) {
+    private func writeRow(_ order: SimOrder, _ row: TermHistoryRow) {
         var end = LSN.zero
         self.sql(
             order,
             { server in
                 guard !server.inRecovery else { return .isStandby }
-                if let failure = self.take(rule.pledge, on: server) { return failure }
+                if let failure = self.take(row.rule.pledge, on: server) { return failure }
                 server.append(.row)
+                if let id = server.wal.last?.id { self.ledger.rows[id] = row }
                 end = server.end
                 return nil
             }, then: { [unowned self] in self.finish(order, .wrote(end)) })

@@ -91,12 +91,15 @@ final class SimAgent {
     private var facts: AgentFacts {
         let server = self.server
         let postmaster: AgentFacts.Postmaster =
-            if server.process != .stopped { .running(pid: 100) } else if server.exists { .stopped(exitStatus: nil) } else {
+            if server.process != .stopped { .running(pid: 100) } else if server.exists {
+                .stopped(exitStatus: nil)
+            } else {
                 .absent
             }
         return AgentFacts(
             node: server.name, agentPID: 1, postmaster: postmaster, pledge: self.held,
-            standbySignal: server.standbySignal, activity: self.activity)
+            standbySignal: server.standbySignal, systemIdentifier: server.exists ? server.systemIdentifier : nil,
+            walFreeBytes: server.isDiskFull ? 4096 : 1 << 33, activity: self.activity)
     }
 
     /// The higher of the pledge kept outside and the one in the data directory.
@@ -130,7 +133,7 @@ final class SimAgent {
         }
         switch order.command {
         case .fence(let pledge, let clean):
-            if variant == .fenceWithoutPledge {
+            if variant == .fenceWithoutPledge || (variant == .switchoverWithoutSealing && clean) {
                 if let held = self.held, !held.mayBecome(pledge) {
                     answer(.failed(.refused(holding: held)))
                     return
@@ -163,7 +166,10 @@ final class SimAgent {
 
     private func fence(clean: Bool, _ done: @escaping (NodeOutcome) -> Void) {
         let server = self.server
-        func answer() { done(.fenced(server.stoppedCleanly ? server.position : nil)) }
+        func answer() {
+            done(.fenced(server.stoppedCleanly ? server.position : nil))
+            if self.sim.options.variant == .fenceWithoutPledge { self.startAgain() }
+        }
         guard server.process != .stopped else {
             self.later(.ms(2), answer)
             return
@@ -176,6 +182,14 @@ final class SimAgent {
                 server.kill()
                 answer()
             }
+        }
+    }
+
+    /// The wrong agent: the current rule names its server.
+    private func startAgain() {
+        self.later(self.sim.between(.ms(10), .s(1))) { [unowned self] in
+            guard self.sim.store.state?.rule?.leader == self.server.name else { return }
+            self.server.start()
         }
     }
 
@@ -199,12 +213,15 @@ final class SimAgent {
         if server.process == .stopped {
             server.standbySignal = false
             server.file.list = .fence
+            self.sim.agentStartsPrimary(server)
             server.start()
         }
         self.whenRunning(done) {
             if server.inRecovery {
                 done(.failed(.isStandby))
-            } else if server.file.list != .fence || !server.commitsWait || server.senders.contains(where: { $0.priority > 0 }) {
+            } else if server.file.list != .fence || !server.commitsWait
+                || server.senders.contains(where: { $0.priority > 0 })
+            {
                 done(.failed(.other("it runs, and not fenced")))
             } else {
                 done(.reclaimed(server.position))
@@ -222,7 +239,11 @@ final class SimAgent {
             self.whenRunning(done) { done(server.inRecovery ? .done : .failed(.isPrimary)) }
             return
         }
-        server.standbySignal = true
+        if self.sim.options.variant == .startOldLeader, !server.standbySignal {
+            self.sim.agentStartsPrimary(server)
+        } else {
+            server.standbySignal = true
+        }
         server.file.upstream = upstream
         server.file.list = self.sim.options.variant == .emptyListOnStandbys ? .none : .fence
         server.start()
@@ -258,45 +279,49 @@ final class SimAgent {
             self.later(.ms(200)) { done(.failed(.other("\(leader.name) does not answer as the leader"))) }
             return
         }
-        server.standbySignal = true
+        if self.sim.options.variant != .startOldLeader { server.standbySignal = true }
         if server.process != .stopped { server.kill() }
         let common = server.commonWAL(with: leader)
         if server.exists, common == server.wal.count {
             self.startStandby(upstream: upstream, done)
             return
         }
-        self.replaceData(pledge, upstream, leader, canRewind: server.exists, done)
+        if server.exists, self.sim.options.variant != .divergedNotSaved {
+            self.later(self.sim.between(.ms(5), .ms(200))) { [unowned self] in
+                self.sim.ledger.saved[server.index] = server.wal.count
+                self.replaceData(pledge, upstream, leader, canRewind: true, done)
+            }
+        } else {
+            self.replaceData(pledge, upstream, leader, canRewind: server.exists, done)
+        }
     }
 
-    /// `pg_rewind`, or a base backup when that fails. Either copies the source's settings.
+    /// `pg_rewind`, or a base backup when that fails. Either copies the source's settings. A base backup may come from
+    /// a standby that streams from the leader.
     private func replaceData(
         _ pledge: Pledge, _ upstream: Upstream, _ leader: SimServer, canRewind: Bool,
         _ done: @escaping (NodeOutcome) -> Void
     ) {
         let server = self.server
         let rewinds = canRewind && !self.sim.chance(200)
+        let source = rewinds ? leader : self.cloneSource(leader)
         self.sim.willReplaceWAL(of: server, how: rewinds ? "rewound" : "cloned")
         server.exists = false
         let takes = rewinds ? self.sim.between(.ms(200), .s(2)) : self.sim.between(.s(1), .s(6))
         self.later(takes) { [unowned self] in
             guard leader.isPrimary, !leader.isFrozen, !self.sim.network.isCut(.node(self.index), .node(leader.index)),
-                !self.sim.chance(50)
+                source.process == .running, !source.isFrozen, !server.isDiskFull, !self.sim.chance(50)
             else {
                 done(.failed(.other("the copy broke off")))
                 return
             }
+            self.take(from: source)
+            self.sim.trace("a\(self.index)", "\(rewinds ? "rewound" : "cloned") from \(source.name)")
             let held = self.held ?? pledge
-            server.exists = true
-            server.systemIdentifier = leader.systemIdentifier
-            server.wal = leader.wal
-            server.timeline = leader.timeline
-            server.forks = leader.forks
-            server.highestTimeline = leader.highestTimeline
-            self.sim.ledger.verified[server.index] = 0
-            server.file = leader.file
-            self.sim.trace("a\(self.index)", "\(rewinds ? "rewound" : "cloned") from \(leader.name)")
+            let copied = source.file
             if self.sim.options.variant == .pledgeNotReasserted {
                 self.pledge = nil
+                server.file = copied
                 server.file.upstream = upstream
                 server.standbySignal = true
                 server.start()
@@ -304,8 +329,34 @@ final class SimAgent {
                 return
             }
             server.file.pledge = held.mayBecome(pledge) ? pledge : held
-            self.startStandby(upstream: upstream, done)
+            let isCopied = self.sim.options.variant == .copiedNames && copied.upstream?.leader == leader.index
+            self.startStandby(upstream: isCopied ? copied.upstream : upstream, done)
         }
+    }
+
+    /// The leader, or a standby that streams from it.
+    private func cloneSource(_ leader: SimServer) -> SimServer {
+        let standbys = self.sim.servers.filter {
+            $0.isStandby && $0 !== self.server && $0.receiver?.isStreaming == true
+                && $0.receiver?.upstream.leader == leader.index
+        }
+        guard !standbys.isEmpty, self.sim.chance(400) else { return leader }
+        return self.sim.pick(standbys)
+    }
+
+    /// The server's data is a copy of `source` now, its pledge is not yet ours.
+    private func take(from source: SimServer) {
+        let server = self.server
+        server.exists = true
+        server.standbySignal = true
+        server.isHandmade = false
+        server.systemIdentifier = source.systemIdentifier
+        server.wal = source.wal
+        server.timeline = source.timeline
+        server.forks = source.forks
+        server.highestTimeline = source.highestTimeline
+        self.sim.ledger.verified[server.index] = 0
+        server.file = SimSettings(pledge: self.held, upstream: nil, list: source.file.list)
     }
 
     private func initialize(_ pledge: Pledge, _ done: @escaping (NodeOutcome) -> Void) {
@@ -337,7 +388,8 @@ final class SimAgent {
 extension SimServer {
     /// How many records both have, from the beginning. What two servers share is always a prefix.
     func commonWAL(with other: SimServer) -> Int {
-        var low = 0, high = min(self.wal.count, other.wal.count)
+        var low = 0
+        var high = min(self.wal.count, other.wal.count)
         while low < high {
             let middle = (low + high + 1) / 2
             if self.wal[middle - 1].id == other.wal[middle - 1].id { low = middle } else { high = middle - 1 }

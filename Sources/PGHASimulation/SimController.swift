@@ -16,12 +16,14 @@ final class SimController {
     private var writes = 0
     private var isWriting = false
     private var deferred: ClusterState?
+    /// The write under way makes the store again.
+    private var adopting = false
     private var inbox: [() -> Void] = []
     private(set) var isStalled = false
     /// The process dies after this many more effects.
     var fuse: Int?
     /// Per node: when the last good probe ended that this process has heard of, for the check of `status`.
-    private var heardAt = [Int64](repeating: -1, count: Place.limit)
+    private var heard = [Int64](repeating: -1, count: Place.limit)
 
     init(_ index: Int, _ sim: Simulation) {
         self.index = index
@@ -30,6 +32,9 @@ final class SimController {
 
     var place: Place { .controller(self.index) }
     var isLeading: Bool { self.coordinator != nil }
+
+    /// When this leadership last heard a good answer of a node; long ago when never.
+    func heardAt(_ node: Int) -> Int64 { self.heard[node] < 0 ? -Int64.s(1000) : self.heard[node] }
 
     // MARK: - Process
 
@@ -81,6 +86,7 @@ final class SimController {
         self.sim.trace("c\(self.index)", "leads no more")
         self.coordinator = nil
         self.isWriting = false
+        self.adopting = false
         self.deferred = nil
         self.writes += 1
         self.reign += 1
@@ -92,11 +98,11 @@ final class SimController {
     private func callStore<T>(_ call: @escaping (inout SimStore) -> T, _ answered: @escaping (T) -> Void) {
         let life = self.life
         let sim = self.sim
-        let slow = sim.profile.storeDelay > 0 && !sim.healed ? sim.between(0, sim.profile.storeDelay) : 0
+        let slow = sim.trouble.storeDelay > 0 ? sim.between(0, sim.trouble.storeDelay) : 0
         sim.transmit(self.place, .store) { [unowned self] in
             sim.after(slow + sim.between(.ms(1), .ms(4))) { [unowned self] in
                 let result = call(&sim.store)
-                if !sim.healed, sim.chance(sim.profile.storeForgets) { return }
+                if sim.trouble.storeForgets > 0, sim.chance(sim.trouble.storeForgets) { return }
                 sim.transmit(.store, self.place) { [unowned self] in self.ifAlive(life) { answered(result) } }
             }
         }
@@ -114,7 +120,11 @@ final class SimController {
             let epoch = self.epoch
             self.callStore({ $0.renew(epoch, at: sim.now) }) { [unowned self] renewed in
                 guard self.epoch == epoch else { return }
-                if renewed { self.renewedAt = self.sim.now } else { self.stepDown() }
+                if renewed {
+                    self.renewedAt = self.sim.now
+                } else if self.sim.options.variant != .actsAfterDeposed {
+                    self.stepDown()
+                }
             }
             // A good shell stops at the lease's end. This one goes on for a while, which must be harmless.
             if sim.controllers.count > 1, sim.now - self.renewedAt > SimStore.lease + .s(3) { self.stepDown() }
@@ -128,7 +138,7 @@ final class SimController {
         self.revision = copy.revision
         self.renewedAt = self.sim.now
         self.isWriting = false
-        self.heardAt = [Int64](repeating: -1, count: Place.limit)
+        self.heard = [Int64](repeating: -1, count: Place.limit)
         self.sim.trace("c\(self.index)", "leads, epoch \(copy.epoch), revision \(copy.revision)")
         self.coordinator = Coordinator(seed: self.sim.random.next(), at: self.sim.moment)
         self.feed(.loaded(copy.state))
@@ -142,7 +152,9 @@ final class SimController {
     // MARK: - Events in, effects out
 
     func feed(_ event: Coordinator.Event) {
-        guard self.coordinator != nil, let effects = self.coordinator?.handle(event, at: self.sim.moment) else { return }
+        guard self.coordinator != nil, let effects = self.coordinator?.handle(event, at: self.sim.moment) else {
+            return
+        }
         self.perform(effects)
     }
 
@@ -205,17 +217,39 @@ final class SimController {
     // MARK: - Writing
 
     private func persist(_ persist: Effects.Persist) {
-        var state = persist.state
-        if self.sim.options.variant == .dropRulesAtRecord, case .promoting(let rule, _) = state.procedure {
-            state.openRules = [rule]
-        }
+        let state = persist.state
         self.sim.trace("c\(self.index)", "writes \(Self.words(state))")
+        self.checkReason(state)
         if self.sim.options.variant == .promoteBeforeRecord, case .promoting = state.procedure {
             self.writeLater(state)
             return
         }
         self.deferred = nil
         self.write(state)
+    }
+
+    /// A failover that the controller begins by itself has a reason.
+    private func checkReason(_ state: ClusterState) {
+        guard case .sealing(_, let reason, planned: nil, forced: false) = state.procedure, let rule = state.rule,
+            case .replace(let cause) = self.coordinator?.verdict, state.openRules.count == 1,
+            reason.hasSuffix(cause.words), !self.sim.ledger.storeIsOld
+        else { return }
+        self.sim.failoverBegins(rule.leader, cause, by: self)
+    }
+
+    /// The store is made again from what the servers hold.
+    func adoptStore(spec: ClusterSpec?, answers: [NodeName: StoreEvidence], failures: [NodeName: String]) {
+        guard
+            let result = self.coordinator?.adoptStore(
+                spec: spec, answers: answers, failures: failures, at: self.sim.moment)
+        else { return }
+        switch result {
+        case .success(let effects):
+            self.sim.trace("operator", "adopts the store")
+            self.adopting = true
+            self.perform(effects)
+        case .failure(let refusal): self.sim.trace("operator", "refused: \(refusal.message)")
+        }
     }
 
     static func words(_ state: ClusterState) -> String {
@@ -239,12 +273,15 @@ final class SimController {
         self.writes += 1
         self.isWriting = true
         let number = self.writes
-        let (revision, epoch) = (self.revision, self.epoch)
+        let (revision, epoch, adopts) = (self.revision, self.epoch, self.adopting)
         let sim = self.sim
+        let variant = sim.options.variant
+        self.adopting = false
         self.callStore({ store in
             let before = store.state
             let done = store.write(state, expecting: revision, epoch: epoch)
-            if done { sim.stateChanged(from: before, to: state) }
+            if done, adopts { sim.ledger.storeIsOld = false }
+            if done { sim.stateChanged(from: adopts ? nil : before, to: state) }
             return done
         }) { [unowned self] done in
             guard self.writes == number, self.isWriting else { return }
@@ -254,14 +291,19 @@ final class SimController {
                 if tell { self.feed(.stored) }
             } else {
                 self.sim.trace("c\(self.index)", "conflict")
-                self.readBack(number)
+                if variant == .actsAfterDeposed { self.feed(.stored) } else { self.readBack(number) }
             }
         }
         self.later(.s(1)) { [unowned self] in
             guard self.writes == number, self.isWriting else { return }
             self.sim.trace("c\(self.index)", "outcome of the write unknown")
             self.isWriting = false
-            self.readBack(number)
+            if variant == .unknownOutcomeAssumed {
+                self.revision = revision + 1
+                self.feed(.stored)
+            } else {
+                self.readBack(number)
+            }
         }
     }
 
@@ -298,9 +340,10 @@ final class SimController {
         func ended(_ result: Result<ServerObservation, ProbeFailure>) {
             guard !isOver, self.reign == reign else { return }
             isOver = true
-            if case .success = result { self.heardAt[node] = sim.now }
+            if case .success = result { self.heard[node] = sim.now }
             let isBad = if case .failure = result { true } else { false }
-            let next = isBad ? max(.ms(20), interval / 4 - (sim.now - began)) : max(.ms(10), interval - (sim.now - began))
+            let next =
+                isBad ? max(.ms(20), interval / 4 - (sim.now - began)) : max(.ms(10), interval - (sim.now - began))
             self.later(next) { [unowned self] in self.probe(node, reign) }
             self.feed(.probed(server.name, result, began: Moment(.microseconds(began))))
         }
@@ -311,7 +354,7 @@ final class SimController {
             case .stopped: result = .failure(.refused)
             case .starting, .stopping: result = .failure(.startingUp)
             case .running where server.isFrozen: return
-            case .running where sim.profile.isFull(node, at: sim.now):
+            case .running where sim.trouble.isFull(node, at: sim.now):
                 result = .failure(.aliveBut(code: "53300", message: "too many clients already"))
             case .running: result = .success(server.observe())
             }
@@ -326,7 +369,7 @@ final class SimController {
         guard self.isAlive, !self.isStalled, let status = self.coordinator?.status(at: self.sim.moment) else { return }
         for (index, server) in self.sim.servers.enumerated() {
             guard let node = status.nodes.first(where: { $0.spec.name == server.name }) else { continue }
-            let isOld = self.heardAt[index] < 0 || self.sim.now - self.heardAt[index] > .s(3)
+            let isOld = self.heard[index] < 0 || self.sim.now - self.heard[index] > .s(3)
             if isOld, node.role == .primary || node.role == .standby {
                 self.sim.violate("status shows \(server.name) as \(node.role) on old evidence")
             }

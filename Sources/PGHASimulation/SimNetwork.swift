@@ -1,11 +1,13 @@
 /// Where a message starts or ends.
-enum Place: Hashable {
+enum Place: Hashable, CustomStringConvertible {
     case controller(Int)
     case store
     case clients
     case node(Int)
 
     static let limit = 16
+    static let controllerLimit = 4
+    static let nodeLimit = 7
 
     var index: Int {
         switch self {
@@ -13,6 +15,15 @@ enum Place: Hashable {
         case .store: 4
         case .clients: 5
         case .node(let index): 6 + index
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .controller(let index): "c\(index)"
+        case .store: "store"
+        case .clients: "clients"
+        case .node(let index): "n\(index)"
         }
     }
 }
@@ -45,7 +56,11 @@ extension Simulation {
             case 4..<100: self.between(.ms(1), .ms(20))
             default: self.between(100, 400)
             }
-        return base > .ms(100) ? base : base * self.network.slowness
+        guard base <= .ms(100) else {
+            self.hurtEverywhere()
+            return base
+        }
+        return base * self.network.slowness
     }
 
     /// Carries a message; over a cut it is sent again for some seconds (TCP), then lost. A host without power neither

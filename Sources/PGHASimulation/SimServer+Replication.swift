@@ -8,7 +8,9 @@ extension SimServer {
             guard self.process == .running, self.inRecovery, self.receiver == nil, let upstream = self.loadedUpstream,
                 upstream.leader != self.index
             else {
-                if self.process == .running, self.inRecovery, self.receiver == nil { self.lookForUpstream(in: .ms(200)) }
+                if self.process == .running, self.inRecovery, self.receiver == nil {
+                    self.lookForUpstream(in: .ms(200))
+                }
                 return
             }
             let id = self.sim.makeID()
@@ -77,8 +79,16 @@ extension SimServer {
         guard let receiver = self.receiver, receiver.id == id, receiver.upstream.leader == server.index,
             self.wal.count == start
         else { return }
-        if let before, self.wal.last?.id != before {
+        // A server that nobody can reach may go on following one that was promoted by hand, and mix both histories as
+        // PostgreSQL would. It must never be sent to a leader like that.
+        if let before, self.wal.last?.id != before,
+            self.sim.store.state?.openRules.contains(where: { $0.leader == server.name }) == true
+        {
             self.sim.violate("\(self.name) streams from \(server.name) across a history that is not its own")
+        }
+        if self.isDiskFull {
+            self.endReceiver(id)
+            return
         }
         self.receiver?.lastMessage = self.sim.now
         self.wal += records
@@ -137,7 +147,9 @@ extension SimServer {
         self.senders[at].lastReply = self.sim.now
         self.senders[at].isBusy = self.senders[at].isBusy && flushed < self.senders[at].sent
         self.senders[at].flushed = max(self.senders[at].flushed, flushed)
-        if flushed >= self.senders[at].sent, self.senders[at].sent == self.wal.count { self.senders[at].isStreaming = true }
+        if flushed >= self.senders[at].sent, self.senders[at].sent == self.wal.count {
+            self.senders[at].isStreaming = true
+        }
         if !self.inRecovery { self.releaseWaiters(self.senders[at]) }
         self.pump(id)
     }
@@ -206,7 +218,7 @@ extension SimServer {
         let gap = self.sim.chance(50) ? self.sim.between(200, .ms(3)) : self.sim.between(.ms(20), .ms(160))
         self.later(gap) { [unowned self] in
             guard self.isPrimary else { return }
-            if self.waiting.count < 4 {
+            if self.waiting.count < 4, !self.isDiskFull {
                 self.append(.commit)
                 let index = self.wal.count - 1
                 if !self.commitsWait || index < self.released {

@@ -66,6 +66,10 @@ final class SimServer {
     var standbySignal = false
     var file = SimSettings()
     var stoppedCleanly = false
+    /// Somebody promoted it by hand, and its data was not replaced since.
+    var isHandmade = false
+    /// No WAL can be written.
+    var isDiskFull = false
 
     // The host.
     var hasPower = true
@@ -88,6 +92,8 @@ final class SimServer {
     var released = 0
     var waiting: [Int] = []
     var lockHolder: Int?
+    /// Only in a wrong variant: where its WAL ended before it was sealed.
+    var earlyPosition: WALPosition?
     /// Reloads take up to this long more, while the fault lasts. Microseconds.
     var reloadBrake: Int64 = 0
 
@@ -111,6 +117,7 @@ final class SimServer {
     var position: WALPosition { WALPosition(history: self.history, end: self.end) }
 
     var isPrimary: Bool { self.process == .running && !self.inRecovery }
+    var isStandby: Bool { self.process == .running && self.inRecovery }
 
     // MARK: - Running code on the server
 
@@ -135,9 +142,15 @@ final class SimServer {
         guard self.hasPower, self.exists, self.process == .stopped else { return }
         self.process = .starting
         self.life += 1
+        self.sim.hurt(self.index)
         self.stoppedCleanly = false
         let long = self.sim.chance(50)
         self.later(long ? self.sim.between(.s(1), .s(4)) : self.sim.between(.ms(40), .ms(400))) { [unowned self] in
+            if self.isDiskFull {
+                self.kill()
+                return
+            }
+            self.sim.hurt(self.index)
             self.process = .running
             self.startedAt = self.sim.now
             self.inRecovery = self.standbySignal
@@ -161,6 +174,7 @@ final class SimServer {
         self.sim.trace(self.name.text, clean ? "stopped cleanly" : "killed")
         self.process = .stopped
         self.life += 1
+        self.sim.hurt(self.index)
         self.stoppedCleanly = clean
         let senders = self.senders
         let receiver = self.receiver
@@ -168,6 +182,7 @@ final class SimServer {
         self.receiver = nil
         self.waiting = []
         self.lockHolder = nil
+        self.earlyPosition = nil
         self.thawed = self.isFrozen ? self.thawed : []
         if closingSockets {
             for sender in senders { self.closeReceiver(sender) }
@@ -238,6 +253,10 @@ final class SimServer {
         self.timeline = self.highestTimeline
         self.inRecovery = false
         self.standbySignal = false
+        if self.sim.options.variant == .listAfterPromotion {
+            self.file.list = .none
+            self.checkpointerLoads()
+        }
         if let receiver = self.receiver { self.closeSender(receiver) }
         self.receiver = nil
         let senders = self.senders

@@ -4,6 +4,8 @@ import PGHACore
 struct SimStore {
     private(set) var state: ClusterState?
     private(set) var revision = 0
+    /// Every state that had a rule, oldest first.
+    private var past: [ClusterState] = []
     /// Grows with every new leadership; writes of an older one conflict.
     private(set) var epoch = 0
     private var holder: Int?
@@ -44,7 +46,21 @@ struct SimStore {
     mutating func write(_ state: ClusterState, expecting revision: Int, epoch: Int) -> Bool {
         guard epoch == self.epoch, revision == self.revision else { return false }
         self.state = state
+        if state.rule != nil { self.past.append(state) }
         self.revision += 1
         return true
+    }
+
+    func hasPast(_ steps: Int) -> Bool { self.past.count > steps }
+
+    /// Puts back what it held `steps` writes ago; whether that is not the same.
+    mutating func restore(_ steps: Int) -> Bool {
+        self.past.removeLast(steps)
+        let newest = self.state
+        self.state = self.past.last
+        self.revision += 1
+        self.epoch += 1
+        self.holder = nil
+        return newest != self.state
     }
 }

@@ -16,20 +16,18 @@ package final class Simulation {
         package var variant: Variant?
         /// Whether lines are kept for a transcript.
         package var tracing: Bool
-        /// Nil: chosen by the seed.
-        package var nodes: Int?
-        package var copies: Int?
+        /// Nil: made from the seed.
+        package var schedule: Schedule?
 
         package init(
-            seed: UInt64, faultSeconds: Int = 60, variant: Variant? = nil, tracing: Bool = false, nodes: Int? = nil,
-            copies: Int? = nil
+            seed: UInt64, faultSeconds: Int = 120, variant: Variant? = nil, tracing: Bool = false,
+            schedule: Schedule? = nil
         ) {
             self.seed = seed
             self.faultSeconds = faultSeconds
             self.variant = variant
             self.tracing = tracing
-            self.nodes = nodes
-            self.copies = copies
+            self.schedule = schedule
         }
     }
 
@@ -44,10 +42,13 @@ package final class Simulation {
         package var events: Int
         package var acknowledged: Int
         package var failovers: Int
+        /// Every rule that the store confirmed, in order.
+        package var rules: [String]
         package var transcript: [String]
     }
 
     let options: Options
+    let schedule: Schedule
     var random: SeededGenerator
     /// Microseconds since the start.
     private(set) var now: Int64 = 0
@@ -60,7 +61,9 @@ package final class Simulation {
     var agents: [SimAgent] = []
     var controllers: [SimController] = []
     var ledger = Ledger()
-    var profile = FaultProfile()
+    var trouble = Trouble()
+    /// This host does not come back.
+    var lostForGood: Int?
     /// After `heal()`: no more faults, clients and controllers go on.
     var healed = false
     private(set) var violation: String?
@@ -72,14 +75,13 @@ package final class Simulation {
     package init(_ options: Options) {
         self.options = options
         self.random = SeededGenerator(seed: options.seed &* 0x9E37_79B9 &+ 0xD1B5_4A32)
+        self.schedule = options.schedule ?? Schedule(seed: options.seed, seconds: options.faultSeconds)
         self.network = SimNetwork()
-        self.profile = FaultProfile(&self.random)
-        let count = options.nodes ?? self.profile.nodes
-        for index in 0..<count {
+        for index in 0..<self.schedule.nodes {
             self.servers.append(SimServer(index, self))
             self.agents.append(SimAgent(index, self))
         }
-        for index in 0..<self.profile.controllers { self.controllers.append(SimController(index, self)) }
+        for index in 0..<self.schedule.controllers { self.controllers.append(SimController(index, self)) }
     }
 
     // MARK: - Time
@@ -95,15 +97,20 @@ package final class Simulation {
         }
     }
 
-    /// Runs until `time` or the first violation, or until `condition` holds.
+    /// Runs until `time` or the first violation, or until `condition` holds, which is looked at every 10 ms.
     func run(until time: Int64, orUntil condition: () -> Bool = { false }) {
-        while self.violation == nil, let next = self.queue.nextTime, next <= time, !condition() {
+        var nextLook = self.now
+        while self.violation == nil, let next = self.queue.nextTime, next <= time {
+            if next >= nextLook {
+                if condition() { return }
+                nextLook = next + .ms(10)
+            }
             guard let (at, event) = self.queue.pop() else { break }
             self.now = at
             self.events += 1
             event()
         }
-        if self.violation == nil, !condition() { self.now = max(self.now, time) }
+        if self.violation == nil { self.now = max(self.now, time) }
     }
 
     func makeID() -> Int {
@@ -136,9 +143,10 @@ package final class Simulation {
 
     func report() -> Report {
         Report(
-            seed: self.options.seed, violation: self.violation, isUnsafe: self.isUnsafe, simulatedSeconds: Double(self.now) / 1e6,
-            events: self.events, acknowledged: self.ledger.acks.count, failovers: self.ledger.failovers,
-            transcript: self.transcript)
+            seed: self.options.seed, violation: self.violation, isUnsafe: self.isUnsafe,
+            simulatedSeconds: Double(self.now) / 1e6,
+            events: self.events, acknowledged: self.ledger.acknowledged, failovers: self.ledger.failovers,
+            rules: self.ledger.confirmed, transcript: self.transcript)
     }
 }
 

@@ -1,21 +1,120 @@
+import PGHACore
+
 /// Deliberately wrong variants: each must be caught by the invariants, or the simulator proves nothing.
+///
+/// Some are wrong decisions (``DecisionFaults``), the others wrong shells or agents, which are this module's own.
+/// Only debug builds, and builds with `PGHA_SIMULATION_FAULTS`, can run them.
 package enum Variant: String, CaseIterable, Sendable {
+    // Sealing.
     /// Seal answers when the settings are written, with the receiver still there.
     case sealWithoutWaiting
     /// Seal looks at the streaming receiver only; one that is just connecting is not seen.
     case connectingReceiverUnseen
+    /// A sealed server's position is the one it had before the seal.
+    case positionBeforeSeal
+    /// N followers are read instead of |cohort| − N + 1.
+    case discoverOneTooFew
+    /// A fenced leader counts as discovered although nobody read its position.
+    case unreadLeaderDiscovered
+    /// The greatest position wins, whatever history it is in.
+    case rankByLSN
+    /// Equal timeline ids and switch points are taken for equal history.
+    case trustTimelineIDs
+
+    // Recording and promoting.
     /// The controller goes on before its record is in the store.
     case promoteBeforeRecord
     /// The older rules are gone from the store as soon as the new one is recorded.
     case dropRulesAtRecord
+    /// A promotion brings its list with it, and the next controller forgets the rule and claims anew: the promotion
+    /// still takes effect.
+    case promotionForgotten
+    /// Only members of the rule before may hold copies for a new leader.
+    case membersOnlyCohort
     /// Standbys have no fence in `synchronous_standby_names`.
     case emptyListOnStandbys
-    /// N followers are read instead of |cohort| − N + 1.
-    case discoverOneTooFew
+    /// The candidate is promoted without a list, which is set afterwards.
+    case listAfterPromotion
+    /// A switchover goes on as soon as the old leader has stopped.
+    case switchoverWithoutSealing
+
+    // Changing a rule.
     /// A change of rule is confirmed by one flushed row, without the marker.
     case confirmByOneCommit
-    /// A fence stops the server but leaves neither pledge nor `standby.signal`.
+    /// A change of rule is confirmed without a row flushed by its list.
+    case confirmWithoutFlush
+    /// A change of rule that does not succeed is undone by deleting it.
+    case undoRuleChange
+    /// One copy is allowed on the server before the store knows.
+    case oneCopyWithoutStore
+
+    // The agent.
+    /// A fence stops the server but leaves neither pledge nor `standby.signal`: the agent starts the leader again,
+    /// since the current rule still names it.
     case fenceWithoutPledge
+    /// An old leader is started as it was: as a primary.
+    case startOldLeader
     /// After a rewind or a clone the source's pledge and list stand.
     case pledgeNotReasserted
+    /// A clone goes on under the replication name of the standby that it was copied from.
+    case copiedNames
+    /// A server is rewound or cloned without saving what only it holds.
+    case divergedNotSaved
+    /// A member is rewound or cloned while its acknowledgement counts.
+    case recloneMember
+
+    // Evidence and leadership.
+    /// Evidence counts whatever its age.
+    case staleObservation
+    /// "Too many clients" is taken for no answer.
+    case fullIsDead
+    /// A standby that still receives from the leader does not acquit it.
+    case vetoIgnored
+    /// A controller whose write conflicts, because another leads, goes on as if it had been stored.
+    case actsAfterDeposed
+    /// A write of unknown outcome is taken for done.
+    case unknownOutcomeAssumed
+    /// A store restored from an old copy leads, and servers take its pledges.
+    case oldStoreTrusted
+
+    /// The wrong decisions of the core; none where a shell or an agent is wrong.
+    var decisionFaults: DecisionFaults {
+        switch self {
+        case .discoverOneTooFew: .discoverCopiesOnly
+        case .unreadLeaderDiscovered: .unreadLeaderDiscovered
+        case .rankByLSN: .rankByLSN
+        case .trustTimelineIDs: .trustTimelineIDs
+        case .dropRulesAtRecord: .dropRulesAtRecord
+        case .promotionForgotten: .undoRecorded
+        case .membersOnlyCohort: .membersOnlyCohort
+        case .switchoverWithoutSealing: .switchoverWithoutSealing
+        case .confirmByOneCommit: .confirmByOneCommit
+        case .confirmWithoutFlush: .confirmWithoutFlush
+        case .undoRuleChange: .undoRuleChange
+        case .oneCopyWithoutStore: .oneCopyWithoutStore
+        case .recloneMember: .recloneMember
+        case .staleObservation: .staleObservation
+        case .fullIsDead: .fullIsDead
+        case .vetoIgnored: .vetoIgnored
+        case .oldStoreTrusted: .oldStoreTrusted
+        case .sealWithoutWaiting, .connectingReceiverUnseen, .positionBeforeSeal, .promoteBeforeRecord,
+            .emptyListOnStandbys, .listAfterPromotion, .fenceWithoutPledge, .startOldLeader, .pledgeNotReasserted,
+            .copiedNames, .divergedNotSaved, .actsAfterDeposed, .unknownOutcomeAssumed:
+            []
+        }
+    }
+
+    /// Whether `report` shows the mistake: a broken promise, or, where it only strands the cluster, a late recovery.
+    package func isShown(by report: Simulation.Report) -> Bool {
+        report.violation != nil && (report.isUnsafe || self == .membersOnlyCohort)
+    }
+
+    /// What this build can run.
+    package static var available: [Variant] {
+        #if DEBUG || PGHA_SIMULATION_FAULTS
+            Variant.allCases
+        #else
+            []
+        #endif
+    }
 }

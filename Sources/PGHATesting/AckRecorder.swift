@@ -110,11 +110,11 @@ package final class AckRecorder: Sendable {
         return self.all.map(\.id).filter { !present.contains($0) }.sorted()
     }
 
-    /// Pairs of servers that acknowledged in turn: a commit of one, sent after another had taken over, though the
-    /// other one's term had not ended. Each change of the acknowledging server must be final until the next failover,
-    /// so the number of changes may not exceed `changes`.
+    /// How often the acknowledging server changed, along the time at which the commits were sent: more often than the
+    /// leader changed means that two servers acknowledged in turn. Not along the time of the acknowledgements: that of
+    /// a commit from before a cut may arrive after it.
     package func changesOfServer() -> Int {
-        let ordered = self.all.sorted { $0.acknowledged < $1.acknowledged }
+        let ordered = self.all.sorted { $0.sent < $1.sent }
         return zip(ordered, ordered.dropFirst()).count { $0.node != $1.node }
     }
 }

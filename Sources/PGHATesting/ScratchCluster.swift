@@ -23,6 +23,8 @@ package final class ScratchCluster: Sendable {
         /// The first node's directory is a memory file system of this many MiB, which only that node's processes
         /// see and which ends with them. Needs root.
         package var smallDiskMiB: Int?
+        /// Each node is a host with a network namespace of its own: see ``ScratchNetwork``.
+        package var separateHosts = false
 
         package init() {}
     }
@@ -32,6 +34,8 @@ package final class ScratchCluster: Sendable {
         package let port: Int
         package let agentPort: Int
         package let directory: String
+        /// Where the server and the agent listen.
+        package let host: String
     }
 
     /// Superuser of the tests, with the password of the same name.
@@ -43,6 +47,7 @@ package final class ScratchCluster: Sendable {
     package let spec: ClusterSpec
     private let options: Options
     private let controllerPort: Int
+    private let network: ScratchNetwork?
     private let reaper: ChildProcess
     private let children = Mutex<[String: ChildProcess]>([:])
 
@@ -70,16 +75,18 @@ package final class ScratchCluster: Sendable {
         return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/pgha"
     }()
 
-    private init(_ options: Options) throws {
+    private init(_ options: Options, _ network: ScratchNetwork?) throws {
         let directory = try makeTemporaryDirectory("pgha-cluster")
         self.directory = directory
         self.options = options
+        self.network = network
         self.reaper = try ChildProcess(
             arguments: ["/bin/bash", "-c", Self.reaperScript, directory], dropsPrivileges: false)
         self.nodes = try (1...options.nodes).map {
             guard let name = NodeName("n\($0)") else { throw ScratchFailure("a node's name") }
             return Node(
-                name: name, port: try freePort(), agentPort: try freePort(), directory: "\(directory)/\(name)")
+                name: name, port: try freePort(), agentPort: try freePort(), directory: "\(directory)/\(name)",
+                host: network == nil ? "127.0.0.1" : ScratchNetwork.address($0 - 1))
         }
         self.controllerPort = try freePort()
         try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
@@ -92,7 +99,7 @@ package final class ScratchCluster: Sendable {
             name: "scratch",
             nodes: self.nodes.map {
                 NodeSpec(
-                    name: $0.name, host: "127.0.0.1", port: $0.port, agent: "http://127.0.0.1:\($0.agentPort)")
+                    name: $0.name, host: $0.host, port: $0.port, agent: "http://\($0.host):\($0.agentPort)")
             })
         spec.durability = Durability(copies: options.copies, onStandbyLoss: options.onStandbyLoss)
         spec.timings = options.timings
@@ -118,7 +125,8 @@ package final class ScratchCluster: Sendable {
 
     /// Starts everything, initialises the cluster and waits until it is complete.
     package static func start(_ options: Options = Options()) async throws -> ScratchCluster {
-        let cluster = try ScratchCluster(options)
+        let network = options.separateHosts ? try await ScratchNetwork.make(options.nodes) : nil
+        let cluster = try ScratchCluster(options, network)
         try await run(["/bin/cp", Self.builtExecutable, "\(cluster.directory)/pgha"])
         for node in cluster.nodes { try cluster.startAgent(node) }
         try cluster.startController()
@@ -163,12 +171,13 @@ package final class ScratchCluster: Sendable {
 
     package func startAgent(_ node: Node) throws {
         let arguments =
-            "agent --node \(node.name) --dir \(node.directory) --listen 127.0.0.1:\(node.agentPort) "
+            "agent --node \(node.name) --dir \(node.directory) --listen \(node.host):\(node.agentPort) "
             + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")"
         if let size = self.options.smallDiskMiB, node.name == self.nodes[0].name {
             try self.launchOnSmallDisk(node, arguments, mebibytes: size)
         } else {
-            try self.launch("agent \(node.name)", arguments, log: "agent-\(node.name).log")
+            let host = try self.network?.words(self.index(of: node))
+            try self.launch("agent \(node.name)", arguments, log: "agent-\(node.name).log", host: host)
         }
     }
 
@@ -258,11 +267,12 @@ package final class ScratchCluster: Sendable {
     }
 
     private func launch(
-        _ key: String, _ arguments: String, log: String, environment: [String: String] = [:],
+        _ key: String, _ arguments: String, log: String, environment: [String: String] = [:], host: [String]? = nil
     ) throws {
         let script = "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null"
         let child = try ChildProcess(
-            arguments: ["/bin/bash", "-c", script, self.directory], environment: environment, dropsPrivileges: true)
+            arguments: (host ?? []) + ["/bin/bash", "-c", script, self.directory], environment: environment,
+            dropsPrivileges: host == nil)
         self.children.withLock { $0[key] = child }
     }
 
@@ -306,10 +316,23 @@ package final class ScratchCluster: Sendable {
         Glibc.kill(pid, SIGKILL)
     }
 
+    /// Cuts the node's host off from everybody, or connects it again. With ``Options/separateHosts`` only.
+    package func setLink(_ node: Node, up: Bool) async throws {
+        try await self.network?.setLink(self.index(of: node), up: up)
+    }
+
+    private func index(of node: Node) throws -> Int {
+        guard let index = self.nodes.firstIndex(where: { $0.name == node.name }) else {
+            throw ScratchFailure("no node \(node.name)")
+        }
+        return index
+    }
+
     /// Ends every process and removes the directory.
     package func tearDown() {
         self.reaper.closePipe()
         self.reaper.waitForExit()
+        self.network?.remove()
     }
 
     package func log(_ name: String) -> String { readFile("\(self.directory)/\(name)") ?? "" }
@@ -358,7 +381,7 @@ package final class ScratchCluster: Sendable {
 
     package func parameters(_ node: Node) -> ConnectionParameters {
         ConnectionParameters(
-            host: "127.0.0.1", port: node.port, user: Self.user, password: Secret(Self.user),
+            host: node.host, port: node.port, user: Self.user, password: Secret(Self.user),
             applicationName: "test")
     }
 

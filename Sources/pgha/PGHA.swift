@@ -16,10 +16,12 @@ struct PGHA: AsyncParsableCommand {
                     InitCommand.self, CheckCommand.self, StatusCommand.self, HistoryCommand.self,
                     FailoverCommandLine.self,
                     SwitchoverCommandLine.self, RejoinCommandLine.self, RestartCommandLine.self, PauseCommand.self,
-                    ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, StoreCommand.self,
+                    ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, SchemaCommand.self, StoreCommand.self,
                 ]),
             CommandGroup(
-                name: "Services:", subcommands: [ControllerCommand.self, AgentCommand.self, DemoCommand.self]),
+                name: "Services:",
+                subcommands: [ControllerCommand.self, AgentCommand.self, PoolerCommand.self, DemoCommand.self]),
+            CommandGroup(name: "Tests:", subcommands: [SimulateCommand.self]),
         ])
 
     static func main() async {

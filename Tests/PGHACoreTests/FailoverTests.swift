@@ -32,7 +32,10 @@ import Testing
         #expect(effects.send.isEmpty)
         effects = machine.handle(.stored, at: at(6))
         #expect(effects.orders == ["promote b", "follow c"])
-        effects = self.answer(&machine, "b", .promote(pledge), .promoted(position([(1, 100)], on: 2, end: 110)), at: 7)
+        // A claim is version 0, its rule version 1: a store from before the record can tell them apart.
+        let recorded = machine.pledge
+        #expect((pledge.number.version, recorded.number.version) == (0, 1))
+        effects = self.answer(&machine, "b", .promote(recorded), .promoted(position([(1, 100)], on: 2, end: 110)), at: 7)
         #expect(effects.persist?.state.timelines.last?.timeline == TimelineID(2))
         #expect(effects.orders == ["write_term_row b"])
         guard let row = effects.command(to: "b"), let name = machine.plan?.names[node("c")] else {
@@ -41,10 +44,10 @@ import Testing
         }
         _ = machine.handle(.stored, at: at(8))
         _ = self.answer(&machine, "b", row, .wrote(LSN(120)), at: 9)
-        effects = self.answer(&machine, "b", .readSenders(pledge), .senders([sender(name, flushed: 119)]), at: 10)
+        effects = self.answer(&machine, "b", .readSenders(recorded), .senders([sender(name, flushed: 119)]), at: 10)
         #expect(machine.phase == .attaching)
         effects = machine.handle(.tick, at: at(14))
-        effects = self.answer(&machine, "b", .readSenders(pledge), .senders([sender(name, flushed: 120)]), at: 15)
+        effects = self.answer(&machine, "b", .readSenders(recorded), .senders([sender(name, flushed: 120)]), at: 15)
         #expect(machine.phase == .opening)
         guard let list = effects.command(to: "b") else {
             Issue.record("no list")
@@ -166,6 +169,26 @@ import Testing
         _ = machine.handle(.answered(node("a"), .readSenders(pledge), .senders(marked)), at: at(11))
         effects = machine.handle(.tick, at: at(20))
         #expect(effects.command(to: "a") == .setSyncList(pledge, .any(1, [b])))
+    }
+
+    /// The leader was started in place meanwhile, with the fence: no walsender would ever show the marker.
+    @Test func aListThatDoesNotShowIsSetAgain() {
+        var machine = RuleChange(
+            steady(["a", "b", "c"]), cohort: [node("a"), node("b")], copies: 2, reason: "c left", at: at(0))
+        _ = machine.begin(at: at(0))
+        let order = machine.handle(.stored, at: at(1)).command(to: "a")
+        guard let order else {
+            Issue.record("no order")
+            return
+        }
+        _ = machine.handle(.answered(node("a"), order, .done), at: at(2))
+        let fenced = [sender(ReplicationName(node: node("b"), suffix: 1), flushed: 10, priority: 0)]
+        _ = machine.handle(.answered(node("a"), .readSenders(machine.target.pledge), .senders(fenced)), at: at(3))
+        #expect(machine.phase == .markerSeen)
+        _ = machine.handle(.tick, at: at(1010))
+        _ = machine.handle(.answered(node("a"), .readSenders(machine.target.pledge), .senders(fenced)), at: at(1011))
+        #expect(machine.phase == .marking)
+        #expect(machine.handle(.tick, at: at(1020)).command(to: "a") == order)
     }
 
     @Test func leavingOneCopyPutsUpTheFenceFirst() {

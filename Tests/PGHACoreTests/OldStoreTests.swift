@@ -33,6 +33,15 @@ import Testing
         }
     }
 
+    /// The copy was made after the claim and before the record: b led term 2 by a rule that this store never saw.
+    @Test func aStoreFromBeforeTheRecordNoticesThatItsClaimWentOn() {
+        var state = self.state
+        state.term = Term(2)
+        state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 9), reason: "x", planned: nil, forced: false)
+        #expect(!state.isOlder(than: self.pledge(2, 0, nonce: 9)))
+        #expect(state.isOlder(than: self.pledge(2, 1, nonce: 9)))
+    }
+
     @Test func aServerOfAnotherClusterOrOneThatIsNoMemberSaysNothingAboutThisStore() {
         #expect(self.coordinator(seeing: self.pledge(9), systemIdentifier: 2).halted == nil)
         var coordinator = Coordinator(seed: 1, at: .origin)

@@ -68,6 +68,33 @@ import Testing
         #expect(self.refusal([Self.b: leader, Self.c: Self.evidence()], spec: degrading) == "too_few_answers")
     }
 
+    /// c was being rebuilt when the store was lost: its agent says that there is no data, and holds no newer pledge.
+    @Test func aServerWithoutDataIsAsGoodAsReadUnlessTheNewestRuleCountsIt() throws {
+        func rebuild(_ cohort: [NodeName], pledge: UInt64) -> Result<StoreAdoption, RequestRefusal> {
+            let newest = TermHistoryRow(
+                rule: Rule(
+                    number: RuleNumber(term: Term(5), version: 1), nonce: 5, leader: Self.b, cohort: cohort, copies: 2),
+                timeline: RecordedTimeline(term: Term(5), timeline: TimelineID(2), fork: LSN(900)), reason: "test")
+            let held = Pledge(number: RuleNumber(term: Term(pledge), version: 1), nonce: pledge)
+            var degrading = Self.spec()
+            degrading.durability.onStandbyLoss = .degrade
+            return StoreAdoption.rebuild(
+                spec: degrading, stored: nil,
+                answers: [
+                    Self.a: Self.evidence(version: 1, rows: [newest]),
+                    Self.b: Self.evidence(primary: true, version: 1, rows: [newest]),
+                ], failures: [:], withoutData: [Self.c: held])
+        }
+        #expect(try rebuild([Self.a, Self.b], pledge: 5).get().leader == Self.b)
+        guard case .failure(let refusal) = rebuild([Self.a, Self.b, Self.c], pledge: 5) else {
+            Issue.record("c counts, and its data is gone")
+            return
+        }
+        #expect(refusal.code == "too_few_answers")
+        // A newer pledge there means that another term was begun.
+        #expect(try rebuild([Self.a, Self.b], pledge: 6).get().leader == nil)
+    }
+
     @Test func standbysThatDoNotShowTheRuleDoNotCountAsCopies() {
         let old = Self.evidence(pledge: 4, rows: [Self.row(4)])
         #expect(
@@ -125,5 +152,32 @@ import Testing
         #expect(machine.kind == .adopt(leader: Self.b))
         // Nothing may be asked of it a second time once a rule is in force.
         #expect(coordinator.mayAdoptStore == false)
+    }
+
+    @Test func whileTheOnlyLeaderIsAwayWhatIsAskedSaysWhatIsWaitedFor() throws {
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        _ = try coordinator.adoptStore(
+            spec: Self.spec(),
+            answers: [Self.a: Self.evidence(), Self.b: Self.evidence(primary: true), Self.c: Self.evidence()],
+            failures: [:], at: .origin
+        ).get()
+        var effects = coordinator.handle(.stored, at: .origin)
+        // The servers' controller died with the leader: nobody answers for it.
+        for step in Int64(1)...20 {
+            for order in effects.send where order.node == Self.b {
+                effects = coordinator.handle(
+                    .answered(order.node, order.command, .failed(.unreachable("connection refused"))), at: at(step * 100))
+            }
+            effects = coordinator.handle(.tick, at: at(step * 100))
+        }
+        guard case .failure(let refusal) = coordinator.request(.switchover(target: Self.c), at: at(3000)) else {
+            Issue.record("a switchover was accepted")
+            return
+        }
+        #expect(refusal.code == "not_ready")
+        #expect(refusal.message.contains("only b may lead first, and it does not yet: "))
+        #expect(refusal.message.contains("connection refused"))
+        #expect(coordinator.status(at: at(3000)).waitingFor?.contains("b") == true)
+        #expect(coordinator.mayAdoptStore)
     }
 }

@@ -71,9 +71,11 @@ struct ProbeTests {
         let server = try await ScratchPostgres.start(options)
         try await server.query("CREATE ROLE plain LOGIN")
         let parameters = server.parameters(user: "plain")
+        // Three of the five are for superusers. The session that made the role may take a moment to end.
         var sessions: [PostgresConnection] = []
-        while sessions.count < 5, let session = try? await PostgresConnection.open(parameters) {
-            sessions.append(session)
+        let deadline = ContinuousClock.now + .seconds(5)
+        while sessions.count < 2, ContinuousClock.now < deadline {
+            if let session = try? await PostgresConnection.open(parameters) { sessions.append(session) }
         }
         let failure = await ServerProbe(parameters).observe(timeout: .seconds(2))
         guard case .failure(.aliveBut(let code, _)) = failure else {

@@ -22,13 +22,10 @@ final class FollowingPooler: Sendable {
         self.tasks = [
             Task {
                 while !Task.isCancelled {
-                    do {
-                        for try await report in client.topologyChanges(pooler: "test") {
-                            if let topology = report.poolTopology { pooler.apply(topology) }
-                        }
-                    } catch {
-                        try? await Task.sleep(for: .milliseconds(50))
+                    try? await client.followTopology(pooler: "test") { report in
+                        if let topology = report.poolTopology { pooler.apply(topology) }
                     }
+                    try? await Task.sleep(for: .milliseconds(50))
                 }
             },
             Task {

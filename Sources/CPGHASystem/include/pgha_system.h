@@ -31,6 +31,8 @@ struct pgha_file_status {
     /// Type and permission bits as in `st_mode`.
     uint32_t mode;
     uint32_t owner;
+    /// The file system.
+    uint64_t device;
     /// Bytes of content, and bytes occupied on disk.
     int64_t size;
     int64_t occupied;
@@ -44,3 +46,7 @@ int pgha_is_directory(uint32_t mode);
 
 /// pipe2(2) with O_CLOEXEC; `ends` has room for two descriptors. 0, or -1 and errno.
 int pgha_pipe(int *ends);
+
+/// Unmaps the pages of code that this process has touched, its libraries' included; what runs again is mapped again
+/// from the page cache, which costs a minor fault per 64 KiB. Nothing is lost: code is never written to.
+void pgha_forget_code(void);

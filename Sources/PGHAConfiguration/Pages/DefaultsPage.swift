@@ -36,7 +36,7 @@ package enum DefaultsPage {
     /// The configuration file of the processes.
     package static var processFile: String {
         var lines: [String] = []
-        for place in [Setting.Place.controller, .agent] {
+        for place in ProcessFile.places {
             lines.append("\(place.rawValue):")
             for setting in SettingTable.settings(of: place) {
                 lines += self.lines(setting, name: setting.key, indent: 2)

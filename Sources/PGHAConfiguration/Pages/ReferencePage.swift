@@ -28,11 +28,16 @@ package enum ReferencePage {
                 "The agent", .agent,
                 "Under `agent` in the configuration file, over it `PGHA_AGENT_…` in the environment, over both the flags "
                     + "of `pgha agent`."))
+        parts.append(
+            self.section(
+                "The pooler", .pooler,
+                "Under `pooler` in the configuration file, over it `PGHA_POOLER_…` in the environment, over both the flags "
+                    + "of `pgha pooler`. SIGHUP reads all of it again."))
         return parts.joined(separator: "\n\n") + "\n"
     }
 
     private static func section(_ title: String, _ place: Setting.Place, _ words: String) -> String {
-        let hasFlags = place == .controller || place == .agent
+        let hasFlags = ProcessFile.places.contains(place)
         var lines = ["## \(title)", "", words, ""]
         lines.append("| setting | unit | default |\(hasFlags ? " environment, flag |" : "") why |")
         lines.append("|---|---|---|\(hasFlags ? "---|" : "")---|")

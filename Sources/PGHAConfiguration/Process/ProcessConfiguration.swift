@@ -10,7 +10,7 @@ package struct LogConfiguration: Hashable, Sendable {
     package let level: String
     package let format: Format
 
-    fileprivate init(_ layers: SettingLayers) throws(ConfigurationError) {
+    init(_ layers: SettingLayers) throws(ConfigurationError) {
         self.level = try layers.required("log_level")
         self.format = Format(rawValue: try layers.required("log_format")) ?? .logfmt
     }
@@ -50,6 +50,8 @@ package struct ControllerConfiguration: Hashable, Sendable {
 package struct AgentConfiguration: Hashable, Sendable {
     package let node: NodeName
     package let directory: String
+    /// Nil: in `directory`.
+    package let data: String?
     package let listen: ListenAddress
     package let tokenFile: String
     /// Nil: looked for.
@@ -68,6 +70,7 @@ package struct AgentConfiguration: Hashable, Sendable {
         }
         self.node = node
         self.directory = try layers.required("dir")
+        self.data = try layers.text("data")
         self.listen = try layers.listenAddress()
         self.tokenFile = try layers.required("token_file")
         self.binaryDirectory = try layers.text("pg_bindir")

@@ -1,6 +1,6 @@
-/// The configuration file of pgha's processes: sections `controller` and `agent`, both checked whoever reads it.
+/// The configuration file of pgha's processes: sections `controller`, `agent` and `pooler`, all checked whoever reads it.
 struct ProcessFile {
-    static let places: [Setting.Place] = [.controller, .agent]
+    static let places: [Setting.Place] = [.controller, .agent, .pooler]
 
     /// By full key: `controller.listen`.
     private(set) var values: [String: YAMLSection.Text] = [:]

@@ -97,7 +97,7 @@ struct SettingLayers {
         let known = SettingTable.all.compactMap(\.environmentVariable)
         for name in environment.keys.sorted() where name.hasPrefix("PGHA_") && !known.contains(name) {
             let nearest = NearestKey.of(name, among: known)
-            let isOurs = name.hasPrefix("PGHA_CONTROLLER_") || name.hasPrefix("PGHA_AGENT_")
+            let isOurs = ["CONTROLLER", "AGENT", "POOLER"].contains { name.hasPrefix("PGHA_\($0)_") }
             let edits = nearest.map { NearestKey.edits(Array(name), Array($0)) } ?? .max
             if self.isServiceLink(name) || (!isOurs && edits > 2) { continue }
             throw ConfigurationError(.environment(variable: name), .unknownKey(name, nearest: nearest))

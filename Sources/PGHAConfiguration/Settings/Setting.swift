@@ -10,6 +10,8 @@ package struct Setting: Hashable, Sendable {
         case controller
         /// The section `agent` of the configuration file.
         case agent
+        /// The section `pooler` of the configuration file.
+        case pooler
     }
 
     package enum Default: Hashable, Sendable {
@@ -32,7 +34,7 @@ package struct Setting: Hashable, Sendable {
         switch self.place {
         case .cluster: self.key
         case .node: "nodes.\(self.key)"
-        case .controller, .agent: "\(self.place.rawValue).\(self.key)"
+        case .controller, .agent, .pooler: "\(self.place.rawValue).\(self.key)"
         }
     }
 
@@ -40,7 +42,7 @@ package struct Setting: Hashable, Sendable {
     package var environmentVariable: String? {
         switch self.place {
         case .cluster, .node: nil
-        case .controller, .agent: "PGHA_\(self.place.rawValue)_\(self.key)".uppercased()
+        case .controller, .agent, .pooler: "PGHA_\(self.place.rawValue)_\(self.key)".uppercased()
         }
     }
 
@@ -48,7 +50,7 @@ package struct Setting: Hashable, Sendable {
     package var flag: String? {
         switch self.place {
         case .cluster, .node: nil
-        case .controller, .agent: "--" + self.key.split(separator: "_").joined(separator: "-")
+        case .controller, .agent, .pooler: "--" + self.key.split(separator: "_").joined(separator: "-")
         }
     }
 }

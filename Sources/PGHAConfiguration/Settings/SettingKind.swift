@@ -16,6 +16,10 @@ package enum SettingKind: Hashable, Sendable {
     case listenAddress
     /// `http://HOST:PORT` or `https://HOST:PORT`.
     case agentURL
+    /// Several of these, separated by commas.
+    case urls
+    /// Names of database users, separated by commas.
+    case users
     /// A path; a relative one is taken from where the program was started.
     case path
 
@@ -32,6 +36,8 @@ package enum SettingKind: Hashable, Sendable {
         case .host: !text.isEmpty && !text.contains { $0.isWhitespace || $0 == "," }
         case .listenAddress: ListenAddress(text) != nil
         case .agentURL: Self.isAgentURL(text)
+        case .urls: Self.items(text).allSatisfy(Self.isAgentURL)
+        case .users: Self.items(text).allSatisfy { !$0.isEmpty && $0.utf8.count <= 63 }
         case .path: !text.isEmpty && !text.contains("\0")
         }
     }
@@ -54,6 +60,8 @@ package enum SettingKind: Hashable, Sendable {
         case .host: "a host name, an address, or the directory of a Unix socket"
         case .listenAddress: "HOST:PORT, an IPv6 address in brackets"
         case .agentURL: "http://HOST:PORT"
+        case .urls: "http://HOST:PORT, several separated by commas"
+        case .users: "names of at most 63 bytes, separated by commas"
         case .path: "a path"
         }
     }
@@ -70,6 +78,8 @@ package enum SettingKind: Hashable, Sendable {
         case .host: "host"
         case .listenAddress: "host:port"
         case .agentURL: "URL"
+        case .urls: "URLs"
+        case .users: "names"
         case .path: "path"
         }
     }
@@ -79,6 +89,13 @@ package enum SettingKind: Hashable, Sendable {
         case "true", "on", "yes": true
         case "false", "off", "no": false
         default: nil
+        }
+    }
+
+    /// What stands between commas, without the white space around it.
+    static func items(_ text: String) -> [String] {
+        text.split(separator: ",", omittingEmptySubsequences: false).map { item in
+            String(item.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
         }
     }
 

@@ -9,6 +9,7 @@ extension Coordinator {
             self.nodes[node]?.observedAt = now
             self.nodes[node]?.observedFrom = began
             self.nodes[node]?.failure = nil
+            self.noteForked(node, seen)
             if node != self.watched { self.health.standbyAnswered(node, seen, began: began, ended: now) }
         case .failure(let failure):
             self.nodes[node]?.failure = failure
@@ -17,6 +18,17 @@ extension Coordinator {
             self.health.leaderAnswered(result, began: began, ended: now)
             if case .success(let seen) = result, began >= self.settledAt { self.noteAttached(seen, at: now) }
         }
+    }
+
+    /// A primary that no term made was promoted by hand. It may have picked the id, at the very fork, of a timeline that
+    /// it was to follow: its WAL there must not be taken for that one's.
+    private mutating func noteForked(_ node: NodeName, _ seen: ServerObservation) {
+        guard !seen.inRecovery, let state = self.state, !state.openRules.contains(where: { $0.leader == node }),
+            !state.displaced.contains(node), state.rule != nil,
+            state.timelines.contains(where: { $0.timeline == seen.timeline && $0.fork != nil && $0.isHeld(by: node) }),
+            !self.edits.contains(.forked(node, seen.timeline))
+        else { return }
+        self.edits.append(.forked(node, seen.timeline))
     }
 
     mutating func heard(_ node: NodeName, _ facts: AgentFacts, at now: Moment) {

@@ -28,7 +28,8 @@ extension Coordinator {
         _ effects: inout Effects
     ) -> NodeCommand? {
         let limit = self.state?.spec.timings.freshness ?? .seconds(3)
-        let counts = self.state?.openRules.contains { $0.cohort.contains(spec.name) } ?? true
+        let isMember = self.state?.openRules.contains { $0.cohort.contains(spec.name) } ?? true
+        let counts = isMember && !DecisionFaults.isOn(.recloneMember)
         let hasAgent = spec.agent != nil
         let isInstalling = if case .failover = self.activity { true } else { false }
         let isKnown = self.isKnownToFollow(spec.name, rule, names)
@@ -64,6 +65,7 @@ extension Coordinator {
         if hasAgent, !counts, !isKnown || (wasTold && view.followedAt != nil) {
             return self.rejoin(spec.name, rule, names, mode: view.requestedRejoin ?? .rebuild)
         }
+        guard hasAgent || !self.mayHaveForked(spec.name, seen, rule) else { return nil }
         return .follow(rule.pledge, leader: rule.leader, name: self.name(of: spec.name, names, keep: counts))
     }
 
@@ -73,6 +75,17 @@ extension Coordinator {
     private func isKnownToFollow(_ node: NodeName, _ rule: Rule, _ names: [NodeName: ReplicationName]) -> Bool {
         if rule.cohort.contains(node) || names[node] != nil { return true }
         return self.state?.timelines.last { $0.term == rule.number.term }?.isHeld(by: node) ?? true
+    }
+
+    /// A standby without an agent whose WAL nobody has compared with the leader's: its timeline may be another one that
+    /// bears the same id, and then PostgreSQL would stream across the fork without noticing.
+    func mayHaveForked(_ node: NodeName, _ seen: ServerObservation, _ rule: Rule) -> Bool {
+        guard let state = self.state, seen.inRecovery, state.spec[node]?.agent == nil,
+            !self.isKnownToFollow(node, rule, state.replicationNames)
+        else { return false }
+        return !state.timelines.contains {
+            $0.timeline == seen.timeline && ($0.fork == nil || ($0.isHeld(by: node) && $0.isHeld(by: rule.leader)))
+        }
     }
 
     private mutating func rejoin(
@@ -120,7 +133,11 @@ extension Coordinator {
                 if mode != .startOnly, pledge.claim == self.state?.rule?.claim {
                     self.edits.append(.follows(node, pledge.number.term))
                 }
-            case .follow(let pledge, _, let name): self.tellInstall(node, name, pledge.claim, at: now)
+            case .follow(let pledge, _, let name):
+                self.tellInstall(node, name, pledge.claim, at: now)
+                if pledge.claim == self.state?.rule?.claim, self.state?.spec[node]?.agent == nil {
+                    self.edits.append(.follows(node, pledge.number.term))
+                }
             case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .fence,
                 .startLeader, .startStandby, .initialize:
                 break

@@ -26,6 +26,7 @@ package struct NodeView: Hashable, Sendable {
 
     /// The observation, if it is younger than `limit`.
     package func fresh(_ limit: Duration, at now: Moment) -> ServerObservation? {
+        if DecisionFaults.isOn(.staleObservation) { return self.observation }
         guard let observedAt = self.observedAt, self.failure == nil, now - observedAt < limit else { return nil }
         return self.observation
     }

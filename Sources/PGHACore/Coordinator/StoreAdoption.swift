@@ -30,12 +30,16 @@ package struct StoreAdoption: Hashable, Sendable {
     /// The only server that may lead the next term; nil when the usual choice is safe.
     package var leader: NodeName?
 
+    /// `withoutData` names servers whose agents say that there is no data directory, with the pledge kept beside it:
+    /// nothing can be read there. One that the newest rule does not count was being rebuilt; a member's data is never
+    /// removed, so there it is an accident, and as good as no answer.
     package static func rebuild(
         spec: ClusterSpec, stored: ClusterState?, answers: [NodeName: StoreEvidence],
-        failures: [NodeName: String]
+        failures: [NodeName: String], withoutData: [NodeName: Pledge?] = [:]
     ) -> Result<StoreAdoption, RequestRefusal> {
         do throws(RequestRefusal) {
-            let evidence = try Evidence(spec: spec, stored: stored, answers: answers, failures: failures)
+            let evidence = try Evidence(
+                spec: spec, stored: stored, answers: answers, failures: failures, withoutData: withoutData)
             let leader = try evidence.leaderToInstall()
             if leader == nil { try evidence.requireEveryOther() }
             return .success(StoreAdoption(state: evidence.state(installing: leader), leader: leader))
@@ -52,16 +56,19 @@ extension StoreAdoption {
         let stored: ClusterState?
         let answers: [NodeName: StoreEvidence]
         let failures: [NodeName: String]
+        let withoutData: [NodeName: Pledge?]
         let rows: [RuleNumber: TermHistoryRow]
         let newest: TermHistoryRow
 
         init(
-            spec: ClusterSpec, stored: ClusterState?, answers: [NodeName: StoreEvidence], failures: [NodeName: String]
+            spec: ClusterSpec, stored: ClusterState?, answers: [NodeName: StoreEvidence], failures: [NodeName: String],
+            withoutData: [NodeName: Pledge?]
         ) throws(RequestRefusal) {
             self.spec = spec
             self.stored = stored
             self.answers = answers.filter { spec[$0.key] != nil }
             self.failures = failures
+            self.withoutData = withoutData.filter { spec[$0.key] != nil && answers[$0.key] == nil }
             self.rows = try Self.rows(self.answers)
             guard let newest = self.rows.max(by: { $0.key < $1.key })?.value else {
                 throw RequestRefusal(
@@ -114,10 +121,15 @@ extension StoreAdoption {
                 hint: "Give the whole specification: 'pgha store adopt -f FILE'.")
         }
 
-        private var missing: [NodeName] { self.spec.nodes.map(\.name).filter { self.answers[$0] == nil } }
+        private var missing: [NodeName] { 
+            self.spec.nodes.map(\.name).filter {
+                self.answers[$0] == nil
+                    && (self.withoutData[$0] == nil || self.newest.rule.cohort.contains($0))
+            }
+        }
 
         private var newestPledge: Pledge? {
-            self.answers.values.compactMap(\.pledge).max { $0.number < $1.number }
+            (self.answers.values.map(\.pledge) + self.withoutData.values).compactMap { $0 }.max { $0.number < $1.number }
         }
 
         /// The fewest servers that a rule which nobody here has heard of could acknowledge with.
@@ -252,7 +264,15 @@ extension Coordinator {
                     "no_cluster", "this store is empty", hint: "Give the specification: 'pgha store adopt -f FILE'."))
         }
         let rebuilt: StoreAdoption
-        switch StoreAdoption.rebuild(spec: spec, stored: self.state, answers: answers, failures: failures) {
+        var withoutData: [NodeName: Pledge?] = [:]
+        for (node, view) in self.nodes {
+            if let facts = view.freshFacts(spec.timings.freshness, at: now), facts.postmaster == .absent {
+                withoutData[node] = .some(facts.pledge)
+            }
+        }
+        switch StoreAdoption.rebuild(
+            spec: spec, stored: self.state, answers: answers, failures: failures, withoutData: withoutData)
+        {
         case .success(let adoption): rebuilt = adoption
         case .failure(let refusal): return .failure(refusal)
         }

@@ -24,6 +24,7 @@ package struct Ancestry: Hashable, Sendable {
     package init(_ recorded: [RecordedTimeline]) { self.recorded = recorded }
 
     package func rank(_ position: WALPosition, of node: NodeName) -> Rank {
+        if DecisionFaults.isOn(.rankByLSN) { return Rank(term: .zero, end: position.end) }
         var best = Rank(term: .zero, end: position.history.segments[0].end ?? position.end)
         for segment in position.history.segments {
             let end = segment.end ?? position.end
@@ -78,6 +79,15 @@ extension [RecordedTimeline] {
             guard let holders = self[index].holders else { continue }
             let others = Set(holders).subtracting(followers)
             self[index].holders = (holders.contains(leader) ? others.union(followers) : others).sorted()
+        }
+    }
+
+    /// `node` was promoted by hand and runs on `timeline`, an id that it picked itself: whatever recorded timeline bears
+    /// the same id, its WAL there is its own.
+    package mutating func disown(_ timeline: TimelineID, of node: NodeName, among nodes: some Sequence<NodeName>) {
+        let others = Set(nodes).subtracting([node])
+        for index in self.indices where self[index].timeline == timeline && self[index].fork != nil {
+            self[index].holders = Set(self[index].holders ?? others.sorted()).subtracting([node]).sorted()
         }
     }
 }

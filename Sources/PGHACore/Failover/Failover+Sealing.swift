@@ -3,6 +3,7 @@ extension Failover {
     var oldLeaders: Set<NodeName> { Set(self.state.openRules.map(\.leader)) }
 
     mutating func sealAnswered(_ node: NodeName, _ command: NodeCommand, _ outcome: NodeOutcome, at now: Moment) {
+        self.noteForked(node, outcome)
         switch outcome {
         case .sealed(let position):
             self.sealed(node, position, again: command == .readPosition(self.pledge))
@@ -31,6 +32,21 @@ extension Failover {
         case .promoted, .wrote, .senders, .initialized: break
         }
         self.orders.succeeded(node)
+    }
+
+    /// A server that was promoted by hand may have picked the id, at the very fork, of a timeline that it was to follow.
+    private mutating func noteForked(_ node: NodeName, _ outcome: NodeOutcome) {
+        switch outcome {
+        case .failed(.isPrimary):
+            if !self.oldLeaders.contains(node), !self.state.displaced.contains(node) {
+                self.promotedByHand.insert(node)
+            }
+        case .sealed(let position), .reclaimed(let position), .fenced(.some(let position)):
+            guard self.promotedByHand.contains(node) else { return }
+            self.state.timelines.disown(
+                position.history.timeline, of: node, among: self.state.spec.nodes.map(\.name))
+        case .done, .promoted, .wrote, .senders, .fenced(nil), .initialized, .failed: break
+        }
     }
 
     /// A server that runs as a primary, or not at all, and holds this claim's pledge acknowledges for nobody else:
@@ -73,6 +89,10 @@ extension Failover {
             }
             self.record(chosen, at: now, &effects)
         case .sealing:
+            if DecisionFaults.isOn(.switchoverWithoutSealing), let candidate = self.handedOver() {
+                self.record(candidate, at: now, &effects)
+                return
+            }
             guard let chosen = self.choose(at: now, &effects) else { return }
             let again = self.members.filter { $0.value.way == .promote && $0.value.position != nil }.map(\.key)
             if again.isEmpty {
@@ -142,8 +162,9 @@ extension Failover {
         if self.isForced { return self.chooseForced(ranks, at: now) }
         for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
             guard let chosen else { continue }
-            if self.waitsForOthers(than: chosen), self.isUnheard(besides: [chosen], at: now)
-                || self.isHandoverCandidateBusy(chosen, at: now)
+            if self.waitsForOthers(than: chosen),
+                self.isUnheard(besides: [chosen], at: now)
+                    || self.isHandoverCandidateBusy(chosen, at: now)
             {
                 self.blockedReason = "waiting for the other servers to answer"
                 effects.wake(at: self.started + Self.answerTime)
@@ -214,15 +235,17 @@ extension Failover {
             ranks[$0] == nil && self.orders.failureCount($0) == 0 && !self.evidence.fenced.contains($0)
         }
         let eligible = ranks.keys.filter { self.isEligible($0, at: now) }
-        guard waiting.isEmpty || now - self.started >= Self.answerTime, let best = eligible.compactMap({ ranks[$0] }).max()
+        guard waiting.isEmpty || now - self.started >= Self.answerTime,
+            let best = eligible.compactMap({ ranks[$0] }).max()
         else {
             self.blockedReason = "waiting for \(waiting.map(\.text).joined(separator: ", "))"
             return nil
         }
         let target: NodeName? = if case .requested(let target, _) = self.kind { target } else { nil }
         let greatest = eligible.filter { ranks[$0] == best }
-        guard let chosen = target.flatMap({ eligible.contains($0) ? $0 : nil })
-            ?? greatest.min(by: { self.isPreferred($0, over: $1) })
+        guard
+            let chosen = target.flatMap({ eligible.contains($0) ? $0 : nil })
+                ?? greatest.min(by: { self.isPreferred($0, over: $1) })
         else { return nil }
         let cohort = self.cohort(of: chosen)
         self.plan = self.makePlan(
@@ -237,8 +260,11 @@ extension Failover {
     }
 
     private func isEligible(_ node: NodeName, at now: Moment) -> Bool {
-        guard !self.excluded.contains(node) || now - self.started >= Self.exclusion, let member = self.members[node], member.way != nil else { return false }
+        guard !self.excluded.contains(node) || now - self.started >= Self.exclusion, let member = self.members[node],
+            member.way != nil
+        else { return false }
         if case .adopt(let leader) = self.kind { return node == leader }
+        guard self.mayCount(node) else { return false }
         if self.oldLeaders.contains(node) { return true }
         return self.state.spec[node]?.nofailover != true && !self.state.removing.contains(node)
     }
@@ -259,13 +285,19 @@ extension Failover {
         }
     }
 
+    /// Every server may, member or not: only in a wrong variant are others left out.
+    private func mayCount(_ node: NodeName) -> Bool {
+        !DecisionFaults.isOn(.membersOnlyCohort) || self.state.rule?.cohort.contains(node) ?? true
+    }
+
     /// The chosen server and every reachable one pledged to this claim that can stream from it.
     private func cohort(of chosen: NodeName) -> [NodeName] {
         guard let leader = self.members[chosen].flatMap({ self.reach($0) }) else { return [chosen] }
         let ancestry = Ancestry(self.state.timelines)
         return self.state.spec.nodes.filter { spec in
             guard spec.name != chosen else { return true }
-            guard !spec.nosync, !self.state.removing.contains(spec.name), let member = self.members[spec.name], member.way == .promote,
+            guard self.mayCount(spec.name), !spec.nosync, !self.state.removing.contains(spec.name),
+                let member = self.members[spec.name], member.way == .promote,
                 let position = member.position
             else { return false }
             return ancestry.canFollow(spec.name, at: position, leader: chosen, at: leader)
@@ -311,9 +343,10 @@ extension Failover {
         }
     }
 
-    private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan {
+    private mutating func makePlan(_ chosen: NodeName, cohort: [NodeName], copies: Int, position: WALPosition?) -> Plan
+    {
         let rule = Rule(
-            number: RuleNumber(term: self.claim.term, version: 0), nonce: self.claim.nonce, leader: chosen,
+            number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: chosen,
             cohort: cohort, copies: copies)
         let ancestry = Ancestry(self.state.timelines)
         var names: [NodeName: ReplicationName] = [:]
@@ -328,8 +361,28 @@ extension Failover {
             position: position ?? WALPosition(history: TimelineHistory(timeline: TimelineID(0)), end: .zero))
     }
 
+    /// The wrong switchover: the stop alone is trusted, and all the others are taken for followers.
+    private mutating func handedOver() -> NodeName? {
+        guard case .planned(let candidate) = self.kind, let current = self.state.rule,
+            let position = self.members[current.leader]?.position, self.evidence.fenced.contains(current.leader)
+        else { return nil }
+        let cohort = current.cohort.filter { $0 != current.leader }
+        guard cohort.contains(candidate), cohort.count >= self.state.spec.durability.copies else { return nil }
+        var names: [NodeName: ReplicationName] = [:]
+        for node in cohort where node != candidate {
+            names[node] = ReplicationName(node: node, suffix: self.generator.next())
+        }
+        self.plan = Plan(
+            rule: Rule(
+                number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: candidate,
+                cohort: cohort, copies: self.state.spec.durability.copies),
+            way: .promote, names: names, position: position)
+        return candidate
+    }
+
     private mutating func record(_ chosen: NodeName, at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, plan.rule.leader == chosen else { return }
+        if DecisionFaults.isOn(.dropRulesAtRecord) { self.state.openRules = [] }
         self.state.openRules.append(plan.rule)
         self.state.replicationNames = plan.names
         self.state.timelines.lead(chosen, from: plan.position)

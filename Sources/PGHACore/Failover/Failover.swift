@@ -95,6 +95,8 @@ package struct Failover: Sendable {
     let started: Moment
     var members: [NodeName: Member] = [:]
     var evidence = SealEvidence()
+    /// Found as primaries that no term made.
+    var promotedByHand: Set<NodeName> = []
     var orders = MemberOrders()
     var generator: SeededGenerator
     /// The primary's position after the promotion; nil until then.
@@ -111,6 +113,8 @@ package struct Failover: Sendable {
     var attachingSince: Moment
     /// The last look at the walsenders.
     package internal(set) var attached: Set<NodeName> = []
+    /// When the new leader answered that it is open for commits.
+    package internal(set) var openedAt: Moment?
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false
@@ -126,6 +130,9 @@ package struct Failover: Sendable {
     ) {
         var next = state
         if bootstrapped == nil { next.term = state.term.next }
+        if DecisionFaults.isOn(.undoRecorded), let current = state.rule {
+            next.openRules.removeAll { $0.number.term > current.number.term }
+        }
         self.claim = bootstrapped ?? Claim(term: next.term, nonce: nonce)
         var planned: NodeName?
         var forced = false
@@ -165,7 +172,14 @@ package struct Failover: Sendable {
             position: WALPosition(history: TimelineHistory(timeline: TimelineID(0)), end: .zero))
     }
 
-    package var pledge: Pledge { self.plan?.rule.pledge ?? Pledge(self.claim) }
+    /// What servers are asked to pledge: the claim, and once it is recorded the rule. So a store that was restored
+    /// from before the record can tell that the claim went on without it.
+    package var pledge: Pledge {
+        switch self.phase {
+        case .claiming, .draining, .handingOver, .sealing, .rereading, .recording: Pledge(self.claim)
+        case .promoting, .attaching, .opening, .closing, .finished: self.plan?.rule.pledge ?? Pledge(self.claim)
+        }
+    }
 
     /// Begins: the first effects. Call once.
     package mutating func begin(at now: Moment) -> Effects {
@@ -209,7 +223,9 @@ package struct Failover: Sendable {
             } else {
                 self.phase = .sealing
             }
-        case .recording: self.phase = .promoting
+        case .recording:
+            self.phase = .promoting
+            self.recordedVersion = self.plan?.rule.number.version ?? 0
         case .attaching:
             self.timelineStored = true
             self.recordedVersion = self.plan?.rule.number.version ?? 0

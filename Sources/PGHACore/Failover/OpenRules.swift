@@ -34,7 +34,8 @@ extension Rule {
         let unread = self.followers.filter { !evidence.read.contains($0) }
         let known = self.followers.count - unread.count
         let isLeaderRead = evidence.leaderRead.contains(self.leader) || evidence.read.contains(self.leader)
-        if known < self.followersToDiscover, !isLeaderRead {
+        let isGuessed = DecisionFaults.isOn(.unreadLeaderDiscovered) && evidence.fenced.contains(self.leader)
+        if known < self.followersToDiscover, !isLeaderRead, !isGuessed {
             result.append(.notDiscovered(unread: unread, needed: self.followersToDiscover - known))
         }
         return result

@@ -28,6 +28,9 @@ package struct RuleChange: Sendable {
         case finished
     }
 
+    /// How long walsenders may take to show a list before it is set again: the leader may have been started in place
+    /// meanwhile, and then it has the fence.
+    static let showPatience = Duration.seconds(1)
     /// Attempts to reach the leader before its owner looks at its health again.
     static let attempts = 8
 
@@ -41,6 +44,8 @@ package struct RuleChange: Sendable {
     private let leavesOneCopy: Bool
     private let names: [NodeName: ReplicationName]
     private var orders = MemberOrders()
+    /// When the list that is waited for was set.
+    private var setAt: Moment
 
     /// `state` has a current rule and no procedure; `names` are the followers' identities under the new rule.
     package init(
@@ -69,6 +74,7 @@ package struct RuleChange: Sendable {
         self.reason = reason
         self.phase = phase
         self.started = now
+        self.setAt = now
         self.names = state.replicationNames
         self.leavesOneCopy = target.copies > 1 && state.openRules.contains { $0.copies == 1 }
     }
@@ -76,16 +82,17 @@ package struct RuleChange: Sendable {
     private var leader: NodeName { self.target.leader }
 
     private var firstPhase: Phase {
-        #if DEBUG || PGHA_SIMULATION_FAULTS
-        if DecisionFaults.current.contains(.confirmByOneCommit) { return .listing }
-        #endif
+        if DecisionFaults.isOn(.confirmByOneCommit) { return .listing }
         if self.target.copies == 1 { return .listing }
         return self.leavesOneCopy ? .fencing : .marking
     }
 
     package mutating func begin(at now: Moment) -> Effects {
         var effects = Effects()
-        if self.phase == .recording {
+        if DecisionFaults.isOn(.oneCopyWithoutStore), self.target.copies == 1 {
+            self.phase = .listing
+            self.sendOrder(at: now, &effects)
+        } else if self.phase == .recording {
             effects.persist = .init(state: self.state)
         } else {
             self.sendOrder(at: now, &effects)
@@ -121,6 +128,10 @@ package struct RuleChange: Sendable {
         case .failed(let failure):
             self.orders.failed(self.leader, at: now)
             if self.orders.failureCount(self.leader) >= Self.attempts {
+                if DecisionFaults.isOn(.undoRuleChange) {
+                    self.undo(&effects)
+                    return
+                }
                 self.progress = .failed(reason: "\(self.leader) does not take the rule: \(failure)", exclude: nil)
             }
             return
@@ -134,39 +145,40 @@ package struct RuleChange: Sendable {
     }
 
     private mutating func isSet(at now: Moment, _ effects: inout Effects) {
+        self.setAt = now
         switch self.phase {
         case .fencing: self.phase = .marking
         case .marking: self.phase = .markerSeen
         case .listing where self.target.copies == 1: self.close(at: now, &effects)
-        case .listing:
-            self.phase = .listSeen
-            #if DEBUG || PGHA_SIMULATION_FAULTS
-            if DecisionFaults.current.contains(.confirmByOneCommit) { self.phase = .writing }
-            #endif
+        case .listing: self.phase = DecisionFaults.isOn(.confirmByOneCommit) ? .writing : .listSeen
         case .recording, .markerSeen, .listSeen, .writing, .confirming, .closing, .finished: break
         }
     }
 
     private mutating func looked(_ senders: [SenderObservation], at now: Moment, _ effects: inout Effects) {
         let listed = Set(self.target.followers.compactMap { self.names[$0]?.description })
+        let isOverdue = now - self.setAt >= Self.showPatience
         switch self.phase {
         case .markerSeen:
             if senders.allSatisfy({ listed.contains($0.applicationName) ? $0.syncPriority >= 2 : $0.syncPriority == 0 }) {
                 self.phase = .listing
+            } else if isOverdue {
+                self.phase = .marking
             }
         case .listSeen:
             if senders.allSatisfy({ $0.syncPriority == (listed.contains($0.applicationName) ? 1 : 0) }) {
                 self.phase = .writing
+            } else if isOverdue {
+                self.phase = .listing
             }
         case .confirming(let end):
             var flushed = Set(
                 senders.filter { listed.contains($0.applicationName) && $0.flushed ?? .zero >= end }
                     .map(\.applicationName))
-            #if DEBUG || PGHA_SIMULATION_FAULTS
-            if DecisionFaults.current.contains(.confirmByOneCommit), senders.contains(where: { $0.flushed ?? .zero >= end }) {
+            if DecisionFaults.isOn(.confirmByOneCommit), senders.contains(where: { $0.flushed ?? .zero >= end }) {
                 flushed = listed
             }
-            #endif
+            if DecisionFaults.isOn(.confirmWithoutFlush) { flushed = listed }
             if flushed.count >= self.target.copies - 1 { self.close(at: now, &effects) }
         case .recording, .fencing, .marking, .listing, .writing, .closing, .finished: break
         }
@@ -181,6 +193,14 @@ package struct RuleChange: Sendable {
             entry: .init(
                 kind: "rule", detail: "\(self.target.copies) copies among \(members): \(self.reason)",
                 took: now - self.started))
+    }
+
+    /// The wrong way back: the list may still be applied.
+    private mutating func undo(_ effects: inout Effects) {
+        self.phase = .closing
+        self.state.openRules.removeAll { $0 == self.target }
+        self.state.procedure = nil
+        effects.persist = .init(state: self.state)
     }
 
     private mutating func sendOrder(at now: Moment, _ effects: inout Effects) {

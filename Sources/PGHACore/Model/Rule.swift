@@ -44,7 +44,8 @@ package struct Claim: Hashable, Sendable, Codable, CustomStringConvertible {
 /// Orders the rules of a cluster: by term, then by the version within the term.
 package struct RuleNumber: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     package let term: Term
-    /// 0 is the rule that a change of leader recorded; each change of cohort or copies adds one.
+    /// 0 is a claim without a rule yet, 1 the rule that a change of leader recorded; each change of cohort or copies
+    /// adds one.
     package let version: UInt32
 
     package init(term: Term, version: UInt32) {
@@ -88,9 +89,7 @@ package struct Rule: Hashable, Sendable, Codable {
     /// A durable commit is on N members, the leader among them, so on N − 1 of the |cohort| − 1 followers.
     /// Reading |cohort| − N + 1 of them leaves N − 2 unread: too few to hide a commit.
     package var followersToDiscover: Int {
-        #if DEBUG || PGHA_SIMULATION_FAULTS
-        if DecisionFaults.current.contains(.discoverCopiesOnly) { return min(self.copies, self.followers.count) }
-        #endif
+        if DecisionFaults.isOn(.discoverCopiesOnly) { return min(self.copies, self.followers.count) }
         return self.cohort.count - self.copies + 1
     }
 }
@@ -126,6 +125,7 @@ package struct Pledge: Hashable, Sendable, Codable, CustomStringConvertible {
     /// Whether a server that holds `self` may take `newer`: a later term, or the same claim at the same or a
     /// later version. An equal term with another nonce comes from a second controller or an old store: refused.
     package func mayBecome(_ newer: Pledge) -> Bool {
+        if DecisionFaults.isOn(.oldStoreTrusted) { return true }
         if newer.number.term != self.number.term { return newer.number.term > self.number.term }
         return newer.nonce == self.nonce && newer.number >= self.number
     }

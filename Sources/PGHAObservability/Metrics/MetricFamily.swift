@@ -52,6 +52,13 @@ final class MetricFamily: Sendable {
         self.series.withLock { $0 = Dictionary(series, uniquingKeysWith: { $1 }) }
     }
 
+    func replace(_ new: [(labelValues: [String], buckets: [UInt64], sum: Double)]) {
+        precondition(new.allSatisfy { $0.labelValues.count == self.labels.count }, "\(self.name): \(self.labels)")
+        precondition(new.allSatisfy { $0.buckets.count == self.bounds.count + 1 }, "\(self.name): \(self.bounds)")
+        let series = new.map { ($0.labelValues, Series(value: $0.sum, buckets: $0.buckets)) }
+        self.series.withLock { $0 = Dictionary(series, uniquingKeysWith: { $1 }) }
+    }
+
     func remove(_ labelValues: [String]) { self.series.withLock { $0[labelValues] = nil } }
 
     /// Sorted by label values.

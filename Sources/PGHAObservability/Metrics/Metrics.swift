@@ -69,6 +69,9 @@ package struct Counter: Sendable {
         precondition(amount >= 0, "a counter never shrinks")
         self.family.update(labelValues) { $0.value += amount }
     }
+
+    /// Gives the family exactly these series, whose values were counted elsewhere.
+    package func replace(_ series: [(labelValues: [String], value: Double)]) { self.family.replace(series) }
 }
 
 /// See ``Metrics/gauge(_:_:labels:)``.
@@ -96,5 +99,11 @@ package struct Histogram: Sendable {
 
     package func observe(_ value: Double, _ labelValues: [String] = []) {
         self.family.update(labelValues) { $0.observe(value, bounds: self.family.bounds) }
+    }
+
+    /// Gives the family exactly these series, counted elsewhere: values per bucket, each value in one bucket, one
+    /// bucket more than bounds; and the sum of the values.
+    package func replace(_ series: [(labelValues: [String], buckets: [UInt64], sum: Double)]) {
+        self.family.replace(series)
     }
 }

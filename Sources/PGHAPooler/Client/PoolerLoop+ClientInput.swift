@@ -168,6 +168,7 @@ extension PoolerLoop {
         guard !self.out.isEmpty else { return }
         guard let server = client.pointee.server else { return self.out.removeAll() }
         server.pointee.pool.pointee.statistics.received &+= UInt64(self.out.count)
+        if server.pointee.askedAt == 0 { server.pointee.askedAt = self.now }
         switch self.out.flush(to: server.pointee.transport, pending: &server.pointee.output) {
         case .sent, .blocked: break
         case .failed(let error):

@@ -40,6 +40,8 @@ package struct PoolerConfiguration: Sendable {
     package var listeners: [Listener] = []
     /// Event loops; clients are spread over them by the kernel.
     package var threads = 1
+    /// Another pooler may listen on the same ports: it takes over while this one drains.
+    package var sharesPorts = false
     package var mode = Mode.transaction
     package var limits = Limits()
     package var timeouts = Timeouts()

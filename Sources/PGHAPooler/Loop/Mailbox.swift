@@ -7,6 +7,7 @@ internal import Synchronization
 enum LoopRequest: Sendable {
     case apply(PoolTopology)
     case reload(PoolerConfiguration)
+    case drain(DrainMode)
     /// A cancel request whose key names this loop.
     case cancel(client: UInt32, secret: UInt32)
     /// Runs `work` on the loop's thread: statistics and other rare questions.
@@ -17,7 +18,8 @@ enum LoopRequest: Sendable {
 /// Where other threads leave requests for a loop; an eventfd wakes it.
 final class Mailbox: Sendable {
     let descriptor: Int32
-    private let requests = Mutex<[LoopRequest]>([])
+    /// Nil once the loop has ended.
+    private let requests = Mutex<[LoopRequest]?>([])
     /// All loops' mailboxes by number, set once before the threads start.
     private let peers = Mutex<[WeakMailbox]>([])
 
@@ -32,9 +34,22 @@ final class Mailbox: Sendable {
 
     deinit { close(self.descriptor) }
 
-    func post(_ request: LoopRequest) {
-        self.requests.withLock { $0.append(request) }
-        pgha_eventfd_signal(self.descriptor)
+    /// False when nobody will read it any more.
+    @discardableResult func post(_ request: LoopRequest) -> Bool {
+        let isOpen = self.requests.withLock { requests in
+            requests?.append(request)
+            return requests != nil
+        }
+        if isOpen { pgha_eventfd_signal(self.descriptor) }
+        return isOpen
+    }
+
+    /// The loop has ended: what was left is handed back, and no more is taken.
+    func end() -> [LoopRequest] {
+        self.requests.withLock { requests in
+            defer { requests = nil }
+            return requests ?? []
+        }
     }
 
     func connect(to mailboxes: [Mailbox]) {
@@ -50,8 +65,8 @@ final class Mailbox: Sendable {
     func take() -> [LoopRequest] {
         pgha_eventfd_clear(self.descriptor)
         return self.requests.withLock { requests in
-            defer { requests = [] }
-            return requests
+            defer { requests = requests == nil ? nil : [] }
+            return requests ?? []
         }
     }
 }
@@ -62,6 +77,7 @@ extension PoolerLoop {
             switch request {
             case .apply(let topology): self.apply(topology)
             case .reload(let configuration): self.reload(configuration)
+            case .drain(let mode): self.drain(mode)
             case .cancel(let client, let secret): self.cancel(client: client, secret: secret)
             case .ask(let work): work(&self)
             case .stop: self.isStopping = true

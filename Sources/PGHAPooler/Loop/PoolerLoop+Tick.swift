@@ -14,6 +14,7 @@ extension PoolerLoop {
         }
         self.checkServers()
         self.checkClients()
+        if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()
     }
 

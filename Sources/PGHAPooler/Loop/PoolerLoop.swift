@@ -44,6 +44,8 @@ struct PoolerLoop: ~Copyable {
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
     var isStopping = false
+    /// Nil: new clients are welcome.
+    var draining: DrainMode?
     let drains: DrainBoard
     /// The last claim that `drains` was told of.
     var drainedClaim: Term?
@@ -91,6 +93,8 @@ struct PoolerLoop: ~Copyable {
             self.statementTable.reclaim()
         }
         self.closeEverything()
+        // Who still asks is answered with what there is.
+        for case .ask(let work) in self.mailbox.end() { work(&self) }
     }
 
     /// Servers that are gone, or of an older term, are taken out before a client's report could choose one of them.
@@ -161,11 +165,12 @@ struct PoolerLoop: ~Copyable {
         for index in 0..<self.servers.highWater where self.servers[index].pointee.phase != .free {
             self.dropServer(self.servers[index])
         }
-        for listener in self.listeners { listener.close() }
+        if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)
             pool.deallocate()
         }
+        self.pools = [:]
         self.out.deallocate()
         self.input.deallocate()
     }

@@ -50,12 +50,17 @@ struct Pool: ~Copyable {
     /// What the server said at the last attempt, if it said something.
     var lastRefusal: [UInt8] = []
     var statistics = PoolStatistics()
+    var durations = PoolDurations()
+    /// What servers reported to clients.
+    var errors: [SQLState: UInt64] = [:]
 
     init(key: PoolKey, mode: PoolerConfiguration.Mode, limit: Int) {
         self.key = key
         self.mode = mode
         self.limit = limit
     }
+
+    deinit { self.durations.deallocate() }
 
     // MARK: - Idle servers
 

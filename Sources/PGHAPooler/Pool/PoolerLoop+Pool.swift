@@ -88,7 +88,7 @@ extension PoolerLoop {
         let time = self.now &- client.pointee.since
         client.pointee.since = self.now
         server.pointee.pool.pointee.statistics.transactions &+= 1
-        server.pointee.pool.pointee.statistics.transactionTime &+= time
+        server.pointee.pool.pointee.durations.transaction.add(time)
         self.giveBack(server)
     }
 
@@ -120,7 +120,7 @@ extension PoolerLoop {
             return pool.pointee.pushIdle(server)
         }
         pool.pointee.removeWaiting(client)
-        pool.pointee.statistics.waitTime &+= self.now &- client.pointee.since
+        pool.pointee.durations.wait.add(self.now &- client.pointee.since)
         guard self.attach(client, server) else { return }
         if client.pointee.logIn != nil { return self.finishLogIn(client) }
         self.pump(client)

@@ -186,7 +186,11 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-            if !server.pointee.session.isBusy { server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits]) }
+            if !server.pointee.session.isBusy {
+                server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits])
+                server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
+                server.pointee.askedAt = 0
+            }
             if server.pointee.session.isReleasable { return .finished }
             return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
@@ -212,6 +216,7 @@ extension PoolerLoop {
     private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
+            if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
             if error.isFatal {
                 server.pointee.flags.insert(.saidGoodbye)
                 if server.pointee.client?.pointee.flags.contains(.pinned) == false { return .lost }

@@ -83,6 +83,8 @@ struct Server: BitwiseCopyable {
     var expiresAt: UInt64
     /// When it became what its phase says.
     var since: UInt64
+    /// When the oldest request that it still owes an answer was sent; 0: it owes none.
+    var askedAt: UInt64 = 0
 
     init(
         transport: Transport, index: UInt32, generation: UInt32, pool: PoolPointer, term: UInt64, now: UInt64,

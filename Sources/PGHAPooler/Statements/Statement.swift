@@ -1,3 +1,4 @@
+internal import Glibc
 internal import PGHAWire
 
 typealias StatementPointer = UnsafeMutablePointer<Statement>
@@ -71,5 +72,6 @@ func hashBytes(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
 
 func sameBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
     guard left.count == right.count else { return false }
-    return left.elementsEqual(right)
+    guard let start = left.baseAddress, let other = right.baseAddress else { return true }
+    return memcmp(start, other, left.count) == 0
 }

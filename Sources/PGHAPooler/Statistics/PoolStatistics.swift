@@ -5,9 +5,6 @@ struct PoolStatistics {
     /// Bytes from and to clients.
     var received: UInt64 = 0
     var sent: UInt64 = 0
-    /// Nanoseconds that clients had a server, and that they waited for one.
-    var transactionTime: UInt64 = 0
-    var waitTime: UInt64 = 0
     /// Clients that had to wait.
     var waits: UInt64 = 0
     /// Transactions that went to another server because the first did not run them.

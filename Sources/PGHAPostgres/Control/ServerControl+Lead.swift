@@ -117,11 +117,12 @@ extension ServerControl {
 
     // MARK: - Promotion
 
-    /// Promotes a sealed standby while the fence stands. A primary that holds exactly this pledge is done already.
+    /// Promotes a standby that was sealed for this claim, while the fence stands. A primary of this claim is done
+    /// already.
     func promote(_ pledge: Pledge) async throws -> WALPosition {
         try await self.underLock(pledge) { session, state in
             guard let held = state.pledge else { throw NodeFailure.other("the server holds no pledge") }
-            guard held == pledge else { throw NodeFailure.refused(holding: held) }
+            guard held.claim == pledge.claim else { throw NodeFailure.refused(holding: held) }
             if state.inRecovery {
                 try await self.prepareToLead(session, state)
                 try await self.startPromotion(session)

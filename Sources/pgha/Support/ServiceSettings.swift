@@ -40,6 +40,39 @@ extension LogConfiguration {
     }
 }
 
+extension SettingKind {
+    /// The value's place in a usage line.
+    fileprivate var valueName: String {
+        switch self {
+        case .duration: "duration"
+        case .bytes: "bytes"
+        case .integer: "number"
+        case .boolean: "true|false"
+        case .choice: "word"
+        case .name, .nodeName: "name"
+        case .host: "host"
+        case .listenAddress: "host:port"
+        case .agentURL: "url"
+        case .path: "path"
+        }
+    }
+}
+
+extension ArgumentHelp {
+    /// What the settings' table says of the flag for `key`, so that help, file and errors say the same.
+    static func setting(_ key: String, of place: Setting.Place) -> ArgumentHelp {
+        guard let setting = SettingTable.setting(key, of: place) else { return "" }
+        let fallback =
+            switch setting.fallback {
+            case .value(let text): " Default: \(text)."
+            case .unset(let words): " Default: \(words)."
+            case .required: ""
+            }
+        let reason = setting.reason.hasSuffix(".") ? setting.reason : setting.reason + "."
+        return ArgumentHelp("\(reason)\(fallback)", valueName: setting.kind.valueName)
+    }
+}
+
 /// A failure whose text is for the operator as it stands.
 struct CommandFailure: Error, CustomStringConvertible {
     var description: String

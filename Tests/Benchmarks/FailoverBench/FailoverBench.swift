@@ -20,6 +20,9 @@ struct FailoverBench: AsyncParsableCommand {
     @Option(help: "Freezes (SIGSTOP) of every process of the primary's host.")
     var freezes = 10
 
+    @Option(help: "Cuts of the primary's host from the network. As root, in a namespace: unshare --net pgha-bench …")
+    var cuts = 10
+
     @Option(help: "Planned switchovers.")
     var switchovers = 10
 
@@ -46,6 +49,13 @@ struct FailoverBench: AsyncParsableCommand {
         if self.kills > 0 { report.add("postmaster killed", try await Faults.measure(.postmasterKilled, self.kills)) }
         if self.hostKills > 0 { report.add("host killed", try await Faults.measure(.hostKilled, self.hostKills)) }
         if self.freezes > 0 { report.add("host frozen", try await Faults.measure(.hostFrozen, self.freezes)) }
+        if self.cuts > 0 {
+            if let reason = ScratchNetwork.unavailable {
+                print("host cut off: left out: \(reason)")
+            } else {
+                report.add("host cut off", try await Faults.measure(.hostCutOff, self.cuts))
+            }
+        }
         if self.switchovers > 0 { report.add("switchover", try await Faults.measure(.switchover, self.switchovers)) }
         if self.plain - half > 0 { report.add("plain SQL failover", try await PlainSQL.measure(self.plain - half)) }
         if self.idleSeconds > 0 { report.cost = try await SteadyState.measure(seconds: self.idleSeconds) }

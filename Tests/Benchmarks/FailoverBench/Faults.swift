@@ -9,11 +9,14 @@ enum Faults {
         case postmasterKilled
         case hostKilled
         case hostFrozen
+        case hostCutOff
         case switchover
     }
 
     static func measure(_ kind: Kind, _ runs: Int) async throws -> Series {
-        let cluster = try await ScratchCluster.start()
+        var options = ScratchCluster.Options()
+        options.separateHosts = kind == .hostCutOff
+        let cluster = try await ScratchCluster.start(options)
         defer { cluster.tearDown() }
         var series = Series()
         let recorder = AckRecorder(cluster)
@@ -46,6 +49,7 @@ enum Faults {
         case .postmasterKilled: cluster.killPostmaster(old)
         case .hostKilled: cluster.killHost(old)
         case .hostFrozen: cluster.signalHost(old, SIGSTOP)
+        case .hostCutOff: try await cluster.setLink(old, up: false)
         case .switchover: _ = try await cluster.client.switchover(SwitchoverCommand())
         }
         let first = try await recorder.waitForAck(after: began, notBy: old.name)
@@ -57,6 +61,9 @@ enum Faults {
             // Long enough for clients inside to try.
             try await Task.sleep(for: .seconds(1))
             cluster.signalHost(old, SIGCONT)
+        case .hostCutOff:
+            try await Task.sleep(for: .seconds(1))
+            try await cluster.setLink(old, up: true)
         case .switchover:
             // What clients notice begins with the last commit of the old leader.
             from = recorder.all.filter { $0.node == old.name }.map(\.acknowledged).max() ?? began

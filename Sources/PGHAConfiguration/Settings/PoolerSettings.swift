@@ -1,0 +1,129 @@
+/// The settings of `pgha pooler`.
+enum PoolerSettings {
+    static let all: [Setting] = Self.places + Self.cluster + Self.pools + Self.limits + Self.timeouts + Self.console
+
+    private static let never = "0s: never."
+
+    private static func setting(
+        _ key: String, _ kind: SettingKind, _ fallback: Setting.Default, _ reason: String
+    ) -> Setting {
+        Setting(place: .pooler, key: key, kind: kind, fallback: fallback, reason: reason)
+    }
+
+    /// A time-out: from nothing to a week.
+    private static func timeout(_ key: String, _ text: String, _ reason: String) -> Setting {
+        self.setting(key, .duration(.zero ... .seconds(7 * 86_400)), .value(text), reason)
+    }
+
+    private static let places: [Setting] = [
+        setting(
+            "listen", .listenAddress, .value("127.0.0.1:6432"),
+            "Where clients connect to write: an address and a port. This host only, until you decide who may reach it. "
+                + "Not changed by a reload."),
+        setting(
+            "listen_read", .listenAddress, .value("127.0.0.1:6433"),
+            "Where clients connect to read from standbys. Not changed by a reload."),
+        setting(
+            "socket_dir", .path, .unset("no Unix sockets"),
+            "The directory of Unix sockets for both ports, .s.PGSQL.6432 and .s.PGSQL.6433: a fifth cheaper than TCP "
+                + "for clients on this host. Not changed by a reload."),
+        setting(
+            "http_listen", .listenAddress, .value("127.0.0.1:8434"),
+            "Where /liveness, /readiness and /metrics are answered. Not changed by a reload."),
+        setting(
+            "threads", .integer(1...128), .value("1"),
+            "Event loops. One serves some 100,000 transactions per second; more divide the pools among them. Not "
+                + "changed by a reload."),
+        setting(
+            "reuse_port", .boolean, .value("false"),
+            "true: another pooler may listen on the same ports, so that a new one takes over while the old one drains. "
+                + "Not changed by a reload."),
+    ]
+
+    private static let cluster: [Setting] = [
+        setting(
+            "controller", .urls, .value("http://127.0.0.1:8432"),
+            "The controllers' addresses, separated by commas: who leads comes from the first that answers. With none "
+                + "there the last known servers are used."),
+        setting(
+            "token_file", .path, .unset("none is sent"),
+            "A file with the cluster's token, for controllers that show their topology to nobody else."),
+        setting(
+            "server_sockets", .path, .unset("all servers are reached over TCP"),
+            "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "
+                + "controller lists with an address of this host is reached over the socket of its port found there."),
+    ]
+
+    private static let pools: [Setting] = [
+        setting(
+            "pool_mode", .choice(["transaction", "session", "statement"]), .value("transaction"),
+            "When a client's server connection goes back to its pool: at the end of the transaction, when the client "
+                + "leaves, or after each statement."),
+        setting(
+            "pool_size", .integer(1...10_000), .value("20"),
+            "Server connections of one user to one database on one server, over all threads. A server does most work "
+                + "with a few per core."),
+        setting(
+            "reserve_size", .integer(0...10_000), .value("0"),
+            "More connections than pool_size for clients that have waited for reserve_after."),
+        timeout("reserve_after", "5s", "How long a client waits before the reserve is touched."),
+        setting(
+            "min_pool_size", .integer(0...10_000), .value("0"),
+            "Server connections that stay open once a pool is in use, so that the first clients need not wait."),
+        setting(
+            "prepared_statements", .integer(0...100_000), .value("200"),
+            "Statements that each server connection keeps prepared, the least used forgotten first. 0 passes named "
+                + "statements through untouched, which only session mode can do."),
+    ]
+
+    private static let limits: [Setting] = [
+        setting(
+            "max_clients", .integer(1...1_000_000), .value("10000"),
+            "Clients in all. Each costs a descriptor and less than 400 bytes."),
+        setting("max_clients_per_user", .integer(0...1_000_000), .value("0"), "Clients of one user. 0: no limit."),
+        setting(
+            "max_clients_per_database", .integer(0...1_000_000), .value("0"), "Clients of one database. 0: no limit."),
+        setting(
+            "max_servers_per_user", .integer(0...100_000), .value("0"),
+            "Server connections of one user, all pools together. 0: no limit."),
+        setting(
+            "max_servers_per_database", .integer(0...100_000), .value("0"),
+            "Server connections to one database, all pools together. 0: no limit."),
+    ]
+
+    private static let timeouts: [Setting] = [
+        timeout(
+            "query_wait_timeout", "2min", "How long a client waits for a server connection before it is refused. \(never)"),
+        timeout("query_timeout", "0s", "How long a statement may take before it is cancelled. \(never)"),
+        timeout("transaction_timeout", "0s", "How long a transaction may last. \(never)"),
+        timeout(
+            "idle_transaction_timeout", "0s", "How long a client may leave a transaction open without a word. \(never)"),
+        timeout("client_idle_timeout", "0s", "How long a client may stay between transactions. \(never)"),
+        timeout(
+            "client_login_timeout", "1min", "How long a log-in may take; clients that never finish are closed. \(never)"),
+        timeout("server_connect_timeout", "15s", "How long a log-in to a server may take."),
+        timeout(
+            "server_idle_timeout", "10min", "Server connections unused for this long are closed. \(never)"),
+        timeout(
+            "server_lifetime", "1h",
+            "Server connections older than this are closed between transactions, each up to a tenth earlier so that "
+                + "they do not close together. \(never)"),
+        timeout(
+            "server_retry_min", "100ms", "Pause after a failed connection to a server; it doubles with each failure."),
+        timeout("server_retry_max", "5s", "The longest pause between two attempts to reach a server."),
+        timeout(
+            "slow_client_timeout", "1min",
+            "How long a client may leave replies unread while it holds a server connection. \(never)"),
+        timeout(
+            "drain_timeout", "30s",
+            "After SIGTERM: how long transactions may go on before their clients are disconnected."),
+    ]
+
+    private static let console: [Setting] = [
+        setting(
+            "admin_users", .users, .unset("nobody"),
+            "Who may use the console on the databases 'pgha' and 'pgbouncer', separated by commas."),
+        setting(
+            "stats_users", .users, .unset("nobody"), "Who may use the console's SHOW commands, and nothing else of it."),
+    ]
+}

@@ -1,0 +1,96 @@
+import PGHACore
+
+/// The people: what they ask for as a fault, and what they do about what the status shows.
+extension Simulation {
+    func operate(_ fault: Fault, _ name: NodeName?) {
+        guard let controller = self.controllers.first(where: { $0.isLeading && $0.isAlive && !$0.isStalled }) else {
+            return
+        }
+        switch fault.kind {
+        case .switchover: _ = controller.request(.switchover(target: name))
+        case .failover: _ = controller.request(.failover(target: name, force: false))
+        case .force: _ = controller.request(.failover(target: name, force: true))
+        case .pause:
+            guard controller.request(.pause(true)) else { return }
+            self.after(fault.length) { [unowned self] in self.resume() }
+        case .membership:
+            guard let spec = self.store.state?.spec, let name,
+                let node = self.servers.firstIndex(where: { $0.name == name })
+            else { return }
+            let staying = spec.nodes.count - (self.store.state?.removing.count ?? 0)
+            if spec[name] != nil, staying > max(2, self.schedule.copies) {
+                _ = controller.request(.removeNode(name))
+            } else if spec[name] == nil {
+                _ = controller.request(.addNode(self.nodeSpec(node)))
+            }
+        default: break
+        }
+    }
+
+    func resume() {
+        guard self.store.state?.paused == true else { return }
+        for controller in self.controllers where controller.isLeading { _ = controller.request(.pause(false)) }
+    }
+
+    func nodeSpec(_ node: Int) -> NodeSpec {
+        NodeSpec(
+            name: self.servers[node].name, host: "h\(node)", port: 5432,
+            agent: self.agents[node].isInSpec ? "http://h\(node)" : nil)
+    }
+
+    /// Looks at the status now and then: a server promoted by hand is given up, an old store is made again.
+    func tend() {
+        self.after(self.healed ? .s(1) : .s(4)) { [unowned self] in
+            for controller in self.controllers where controller.isLeading && controller.isAlive && !controller.isStalled
+            {
+                guard let coordinator = controller.coordinator else { continue }
+                if coordinator.halted != nil {
+                    self.adoptStore(by: controller)
+                } else if self.servers.contains(where: { $0.isHandmade }) {
+                    self.rebuildHandmade(by: controller)
+                }
+            }
+            self.tend()
+        }
+    }
+
+    private func rebuildHandmade(by controller: SimController) {
+        guard let status = controller.coordinator?.status(at: self.moment) else { return }
+        for node in status.nodes where node.state == "forked" {
+            _ = controller.request(.rejoin(node.spec.name, discard: true))
+        }
+    }
+
+    /// `pgha store adopt`: reads every server that answers, then asks. Servers that are down are started for it.
+    private func adoptStore(by controller: SimController) {
+        var answers: [NodeName: StoreEvidence] = [:]
+        var failures: [NodeName: String] = [:]
+        for server in self.servers {
+            let place = Place.node(server.index)
+            if server.process == .running, !server.isFrozen, !self.network.isCut(controller.place, place),
+                !self.network.isCut(place, controller.place)
+            {
+                answers[server.name] = server.storeEvidence
+            } else {
+                failures[server.name] = "no answer"
+                if server.process == .stopped { server.start() }
+            }
+        }
+        let life = controller.life
+        self.after(self.between(.ms(5), .ms(40))) { [unowned self] in
+            controller.ifAlive(life) { [unowned self] in
+                controller.adoptStore(spec: self.ledger.newestSpec, answers: answers, failures: failures)
+            }
+        }
+    }
+}
+
+extension SimServer {
+    /// What `pgha store adopt` reads of it.
+    fileprivate var storeEvidence: StoreEvidence {
+        let rows = self.wal.compactMap { $0.kind == .row ? self.sim.ledger.rows[$0.id] : nil }
+        return StoreEvidence(
+            systemIdentifier: self.systemIdentifier, inRecovery: self.inRecovery, pledge: self.file.pledge, rows: rows,
+            position: self.position)
+    }
+}

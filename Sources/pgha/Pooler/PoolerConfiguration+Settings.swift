@@ -1,0 +1,66 @@
+import PGHACommand
+import PGHAConfiguration
+import PGHAPooler
+
+extension PoolerConfiguration {
+    /// The pooler's own configuration from the settings.
+    init(_ settings: PoolerSettingValues) throws(CommandError) {
+        self.init()
+        self.listeners = try Self.listeners(settings)
+        self.threads = settings.integer("threads")
+        self.sharesPorts = settings.boolean("reuse_port")
+        self.mode = settings.text("pool_mode").flatMap { Mode(rawValue: $0) } ?? .transaction
+        self.preparedStatements = settings.integer("prepared_statements")
+        self.limits = Limits(settings)
+        self.timeouts = Timeouts(settings)
+    }
+
+    private static func listeners(_ settings: PoolerSettingValues) throws(CommandError) -> [Listener] {
+        var listeners: [Listener] = []
+        for (key, role) in [("listen", Role.write), ("listen_read", .read)] {
+            let address = settings.address(key)
+            guard let host = LocalAddress.numeric(address.host) else {
+                throw CommandError(
+                    .failed, "pooler.\(key): '\(address.host)' is no address of this host",
+                    hint: "Give a numeric address, such as 127.0.0.1 or 0.0.0.0.")
+            }
+            listeners.append(Listener(host: host, port: UInt16(address.port), role: role))
+            guard let directory = settings.text("socket_dir") else { continue }
+            listeners.append(Listener(host: directory, port: UInt16(address.port), role: role))
+        }
+        return listeners
+    }
+}
+
+extension PoolerConfiguration.Limits {
+    fileprivate init(_ settings: PoolerSettingValues) {
+        self.init()
+        self.poolSize = settings.integer("pool_size")
+        self.reserveSize = settings.integer("reserve_size")
+        self.reserveAfter = settings.duration("reserve_after")
+        self.minimumPoolSize = settings.integer("min_pool_size")
+        self.maximumClients = settings.integer("max_clients")
+        self.maximumClientsPerUser = settings.integer("max_clients_per_user")
+        self.maximumClientsPerDatabase = settings.integer("max_clients_per_database")
+        self.maximumServersPerUser = settings.integer("max_servers_per_user")
+        self.maximumServersPerDatabase = settings.integer("max_servers_per_database")
+    }
+}
+
+extension PoolerConfiguration.Timeouts {
+    fileprivate init(_ settings: PoolerSettingValues) {
+        self.init()
+        self.queryWait = settings.duration("query_wait_timeout")
+        self.query = settings.duration("query_timeout")
+        self.transaction = settings.duration("transaction_timeout")
+        self.idleInTransaction = settings.duration("idle_transaction_timeout")
+        self.clientIdle = settings.duration("client_idle_timeout")
+        self.clientLogIn = settings.duration("client_login_timeout")
+        self.serverConnect = settings.duration("server_connect_timeout")
+        self.serverIdle = settings.duration("server_idle_timeout")
+        self.serverLifetime = settings.duration("server_lifetime")
+        self.connectPause = settings.duration("server_retry_min")
+        self.connectPauseLimit = settings.duration("server_retry_max")
+        self.slowClient = settings.duration("slow_client_timeout")
+    }
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import PGHAConfiguration
+
+extension ArgumentHelp {
+    /// What the table says of a setting of the pooler.
+    static func pooler(_ key: String) -> ArgumentHelp {
+        guard let setting = SettingTable.settings(of: .pooler).first(where: { $0.key == key }) else {
+            preconditionFailure("there is no setting pooler.\(key)")
+        }
+        let fallback: String =
+            switch setting.fallback {
+            case .value(let text): " (\(text))"
+            case .unset, .required: ""
+            }
+        // The first sentence; the rest is on the settings page.
+        let sentence = setting.reason.split(separator: ". ", maxSplits: 1).first.map(String.init) ?? ""
+        return ArgumentHelp(
+            (sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence) + "\(fallback).",
+            valueName: setting.kind.valueName)
+    }
+}
+
+extension SettingKind {
+    /// In usage texts: `--pool-size <number>`.
+    fileprivate var valueName: String {
+        switch self {
+        case .choice: "word"
+        case .boolean: "true|false"
+        case .duration, .bytes, .integer, .name, .nodeName, .host, .listenAddress, .agentURL, .urls, .users, .path:
+            self.unit.lowercased()
+        }
+    }
+}
+
+struct PoolerPlaceOptions: ParsableArguments {
+    @Option(help: .pooler("listen")) var listen: String?
+    @Option(help: .pooler("listen_read")) var listenRead: String?
+    @Option(help: .pooler("socket_dir")) var socketDir: String?
+    @Option(help: .pooler("http_listen")) var httpListen: String?
+    @Option(help: .pooler("threads")) var threads: String?
+    @Option(help: .pooler("reuse_port")) var reusePort: String?
+    @Option(help: .pooler("controller")) var controller: String?
+    @Option(help: .pooler("token_file")) var tokenFile: String?
+    @Option(help: .pooler("server_sockets")) var serverSockets: String?
+
+    var flags: [String: String?] {
+        [
+            "listen": self.listen, "listen_read": self.listenRead, "socket_dir": self.socketDir,
+            "http_listen": self.httpListen, "threads": self.threads, "reuse_port": self.reusePort,
+            "controller": self.controller, "token_file": self.tokenFile, "server_sockets": self.serverSockets,
+        ]
+    }
+}
+
+struct PoolerPoolOptions: ParsableArguments {
+    @Option(help: .pooler("pool_mode")) var poolMode: String?
+    @Option(help: .pooler("pool_size")) var poolSize: String?
+    @Option(help: .pooler("reserve_size")) var reserveSize: String?
+    @Option(help: .pooler("reserve_after")) var reserveAfter: String?
+    @Option(help: .pooler("min_pool_size")) var minPoolSize: String?
+    @Option(help: .pooler("prepared_statements")) var preparedStatements: String?
+    @Option(help: .pooler("max_clients")) var maxClients: String?
+    @Option(help: .pooler("max_clients_per_user")) var maxClientsPerUser: String?
+    @Option(help: .pooler("max_clients_per_database")) var maxClientsPerDatabase: String?
+    @Option(help: .pooler("max_servers_per_user")) var maxServersPerUser: String?
+    @Option(help: .pooler("max_servers_per_database")) var maxServersPerDatabase: String?
+
+    var flags: [String: String?] {
+        [
+            "pool_mode": self.poolMode, "pool_size": self.poolSize, "reserve_size": self.reserveSize,
+            "reserve_after": self.reserveAfter, "min_pool_size": self.minPoolSize,
+            "prepared_statements": self.preparedStatements, "max_clients": self.maxClients,
+            "max_clients_per_user": self.maxClientsPerUser, "max_clients_per_database": self.maxClientsPerDatabase,
+            "max_servers_per_user": self.maxServersPerUser, "max_servers_per_database": self.maxServersPerDatabase,
+        ]
+    }
+}
+
+struct PoolerTimeoutOptions: ParsableArguments {
+    @Option(help: .pooler("query_wait_timeout")) var queryWaitTimeout: String?
+    @Option(help: .pooler("query_timeout")) var queryTimeout: String?
+    @Option(help: .pooler("transaction_timeout")) var transactionTimeout: String?
+    @Option(help: .pooler("idle_transaction_timeout")) var idleTransactionTimeout: String?
+    @Option(help: .pooler("client_idle_timeout")) var clientIdleTimeout: String?
+    @Option(help: .pooler("client_login_timeout")) var clientLoginTimeout: String?
+    @Option(help: .pooler("server_connect_timeout")) var serverConnectTimeout: String?
+    @Option(help: .pooler("server_idle_timeout")) var serverIdleTimeout: String?
+    @Option(help: .pooler("server_lifetime")) var serverLifetime: String?
+    @Option(help: .pooler("server_retry_min")) var serverRetryMin: String?
+    @Option(help: .pooler("server_retry_max")) var serverRetryMax: String?
+    @Option(help: .pooler("slow_client_timeout")) var slowClientTimeout: String?
+    @Option(help: .pooler("drain_timeout")) var drainTimeout: String?
+
+    var flags: [String: String?] {
+        [
+            "query_wait_timeout": self.queryWaitTimeout, "query_timeout": self.queryTimeout,
+            "transaction_timeout": self.transactionTimeout, "idle_transaction_timeout": self.idleTransactionTimeout,
+            "client_idle_timeout": self.clientIdleTimeout, "client_login_timeout": self.clientLoginTimeout,
+            "server_connect_timeout": self.serverConnectTimeout, "server_idle_timeout": self.serverIdleTimeout,
+            "server_lifetime": self.serverLifetime, "server_retry_min": self.serverRetryMin,
+            "server_retry_max": self.serverRetryMax, "slow_client_timeout": self.slowClientTimeout,
+            "drain_timeout": self.drainTimeout,
+        ]
+    }
+}
+
+struct PoolerConsoleOptions: ParsableArguments {
+    @Option(help: .pooler("admin_users")) var adminUsers: String?
+    @Option(help: .pooler("stats_users")) var statsUsers: String?
+
+    var flags: [String: String?] { ["admin_users": self.adminUsers, "stats_users": self.statsUsers] }
+}

@@ -1,0 +1,33 @@
+import Glibc
+import PGHAClient
+import PGHACore
+import PGHAPostgres
+
+/// Finds how to reach servers from here: by a Unix socket on this host, or by number.
+struct ServerPlaces {
+    /// Directories with Unix sockets of servers on this host.
+    let sockets: [String]
+
+    /// How long a name server may take; the answer before counts meanwhile.
+    private static let patience = Duration.seconds(2)
+
+    /// Nil for a server whose name is not known.
+    func node(_ server: TopologyReport.Server) async -> PoolTopology.Node? {
+        guard let name = NodeName(server.name), let port = UInt16(exactly: server.port) else { return nil }
+        func node(at host: String) -> PoolTopology.Node {
+            PoolTopology.Node(
+                name: name, host: host, port: port, position: server.lsn.flatMap { LSN($0) }, lagBytes: server.lagBytes,
+                lagSeconds: server.lagSeconds, noRead: server.noread)
+        }
+        guard !server.host.hasPrefix("/") else { return node(at: server.host) }
+        let addresses = await AddressResolver.shared.addresses(of: server.host, until: .now + Self.patience)
+        guard let address = addresses.first else { return nil }
+        return node(at: self.socket(address, port) ?? address)
+    }
+
+    /// The directory of the server's Unix socket, if it runs here and has one in a directory that was named.
+    private func socket(_ address: String, _ port: UInt16) -> String? {
+        guard !self.sockets.isEmpty, LocalAddress.all().contains(address) else { return nil }
+        return self.sockets.first { access("\($0)/.s.PGSQL.\(port)", R_OK | W_OK) == 0 }
+    }
+}
