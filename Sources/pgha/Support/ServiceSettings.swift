@@ -53,6 +53,8 @@ extension SettingKind {
         case .host: "host"
         case .listenAddress: "host:port"
         case .agentURL: "url"
+        case .urls: "url,…"
+        case .users: "user,…"
         case .path: "path"
         }
     }
