@@ -186,7 +186,7 @@ extension PoolerLoop {
             // What can be had whole at a reasonable price is, so that its end is looked at too.
             if !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
             guard let server = self.serverReady(for: client) else { return .keep }
-            self.inspect(client, server, Self.queryText(message))
+            let refusal = self.inspect(client, server, Self.queryText(message))
             if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
                 server.pointee.flags.insert(.mayCommit)
                 if CommitTest.exit(message.body) == .commit { server.pointee.flags.insert(.commits) }
@@ -194,6 +194,7 @@ extension PoolerLoop {
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
             server.pointee.pool.pointee.statistics.queries &+= 1
+            if let refusal { return self.replace(client, message, refusal, &span) }
             return .forward
         case FrontendMessage.execute:
             guard let server = self.serverReady(for: client) else { return .keep }
@@ -208,6 +209,43 @@ extension PoolerLoop {
             return self.takeStatement(client, message, &span)
         default: return self.takeRare(client, message, span)
         }
+    }
+
+    /// A query that fails goes in the place of one that must not be sent.
+    @inline(never) private mutating func replace(
+        _ client: ClientPointer, _ message: MessageView, _ refusal: SettingRefusal, _ span: inout UnsafeRawPointer
+    ) -> Taken {
+        self.out.append(span, message.start - span)
+        span = message.start
+        guard self.makeRoom(for: 1024, client) else { return .closed }
+        self.appendRefused(refusal)
+        client.pointee.flags.insert(.dropsRest)
+        return .done
+    }
+
+    /// Of a client whose statements are not translated.
+    private mutating func passStatement(
+        _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> Taken {
+        let isParse = message.type == FrontendMessage.parse
+        if isParse, !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
+        server.pointee.session.sent(Request(Self.kind(message.type)))
+        guard isParse, message.isComplete, let parse = ParseView(message.body),
+            let refusal = self.settingRefusal(of: parse.text)
+        else { return .forward }
+        self.out.append(span, message.start - span)
+        span = message.start
+        guard self.makeRoom(for: 1024 + parse.name.count, client) else { return .closed }
+        self.appendRefusedParse(refusal, name: parse.name)
+        return .done
+    }
+
+    /// Room of the loop's own in `out`; false when there cannot be so much, or the client lost its server.
+    private mutating func makeRoom(for count: Int, _ client: ClientPointer) -> Bool {
+        guard self.out.isNearlyFull(for: count) else { return true }
+        let server = client.pointee.server
+        self.flushToServer(of: client)
+        return client.pointee.server == server && !self.out.isNearlyFull(for: count)
     }
 
     /// Without the zero at its end.
@@ -227,10 +265,7 @@ extension PoolerLoop {
             return .closed
         }
         guard let server = self.serverReady(for: client) else { return .keep }
-        guard self.translates(client) else {
-            server.pointee.session.sent(Request(Self.kind(message.type)))
-            return .forward
-        }
+        guard self.translates(client) else { return self.passStatement(client, server, message, &span) }
         self.out.append(span, message.start - span)
         span = message.start
         // Close, Parse, and the message itself are the most that one message can become.

@@ -33,7 +33,7 @@ struct LoopLimits {
         self.reserveAfter = Self.nanoseconds(configuration.limits.reserveAfter)
     }
 
-    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+    static func nanoseconds(_ duration: Duration) -> UInt64 {
         UInt64(max(duration.milliseconds, 0)) * 1_000_000
     }
 }

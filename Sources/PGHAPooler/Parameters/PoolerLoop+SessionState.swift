@@ -3,21 +3,23 @@ internal import PGHAWire
 // What statements do to the session: settings are read back when the transaction is over and follow the client;
 // what cannot follow binds the client to its server.
 extension PoolerLoop {
-    /// Looks at a statement on its way to the server. Nearly all are told harmless at a glance.
+    /// Looks at a statement on its way to the server. Nearly all are told harmless at a glance. What comes back is not
+    /// to be sent.
     @inline(__always) mutating func inspect(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
-    ) {
-        if client.pointee.pinReason != .sessionMode, AttentionTest.needsAttention(text) {
-            self.classify(client, server, text)
-        }
+    ) -> SettingRefusal? {
+        AttentionTest.needsAttention(text) ? self.classify(client, server, text) : nil
     }
 
     @inline(never) private mutating func classify(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
-    ) {
+    ) -> SettingRefusal? {
         let summary = self.classifier.classify(text)
         let effects = summary.effects
-        guard !effects.isDisjoint(with: .sessionBound) else { return }
+        if !self.configuration.authentication.allowsRiskySettings, let refusal = SettingRefusal(effects) {
+            return refusal
+        }
+        guard client.pointee.pinReason != .sessionMode, !effects.isDisjoint(with: .sessionBound) else { return nil }
         let name = summary.name(in: text)
         if !effects.isDisjoint(with: [.sets, .resets, .resetsAll, .callsSetConfig]) {
             let touch = server.pointee.touch?.takeUnretainedValue() ?? SessionTouch()
@@ -27,6 +29,7 @@ extension PoolerLoop {
         // Of several statements one name is known at most.
         let reason = PinReason(effects, hasName: name != nil && summary.count == 1)
         if reason != .none { self.pin(client, reason) }
+        return nil
     }
 
     /// The client keeps its server from now on.

@@ -186,14 +186,18 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-            if !server.pointee.session.isBusy {
-                server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits])
-                server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
-                server.pointee.askedAt = 0
-            }
+            if !server.pointee.session.isBusy { self.answered(server) }
             if server.pointee.session.isReleasable { return .finished }
             return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
+    }
+
+    /// Nothing is owed any more.
+    @inline(__always) private func answered(_ server: ServerPointer) {
+        server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits])
+        guard server.pointee.askedAt != 0 else { return }
+        server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
+        server.pointee.askedAt = 0
     }
 
     /// Statement mode has no transactions of several statements.
@@ -210,6 +214,7 @@ extension PoolerLoop {
         if client.pointee.flags.contains(.pinned) { return }
         if server.pointee.touch != nil { return self.readSettings(client, server) }
         self.detach(client, server)
+        if self.draining != nil { return self.leave(client) }
         if client.pointee.flags.contains(.unread) { self.schedule(client) }
     }
 

@@ -28,13 +28,13 @@ extension PoolerLoop {
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
-        let statement = self.statementTable.retain(body)
+        let (statement, isRefused) = self.retain(body)
         let sequence = self.nextSequence()
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
         if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
             request = .skippedParse
-        } else if name.isEmpty, self.isNew(statement) {
+        } else if name.isEmpty, !isRefused, self.isNew(statement) {
             // Passed on without a name, as it came.
             self.statements(of: server).pointee.setUnnamed(statement, sequence: sequence, &self.statementTable)
             server.pointee.session.sent(Request(.parse, sequence: sequence))
@@ -45,6 +45,16 @@ extension PoolerLoop {
         }
         server.pointee.session.sent(Request(request, sequence: sequence))
         return .done
+    }
+
+    /// The statement of a Parse, or the one that takes its place because it must not be sent.
+    private mutating func retain(_ body: UnsafeRawBufferPointer) -> (statement: StatementPointer, isRefused: Bool) {
+        let statement = self.statementTable.retain(body)
+        guard statement.pointee.needsAttention, let refusal = self.settingRefusal(of: statement.pointee.text) else {
+            return (statement, false)
+        }
+        self.statementTable.release(statement)
+        return (refusal.parseContent.withUnsafeBytes { self.statementTable.retain($0) }, true)
     }
 
     /// Whether a statement without a name is seen for the first time.
@@ -148,7 +158,8 @@ extension PoolerLoop {
         if server.pointee.session.status != .idle, CommitTest.mayCommit(statement.pointee.text) {
             server.pointee.flags.insert(.mayCommit)
         }
-        if statement.pointee.needsAttention { self.inspect(client, server, statement.pointee.text) }
+        // What may not be sent was replaced when it was parsed.
+        if statement.pointee.needsAttention { _ = self.inspect(client, server, statement.pointee.text) }
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
         self.ensure(statement, on: server)
         return statement
