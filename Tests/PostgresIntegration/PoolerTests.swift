@@ -134,7 +134,11 @@ extension RealClusters {
                 _ = try await inside.query("BEGIN")
                 _ = try await inside.query("INSERT INTO ids VALUES (-1, 'x')")
                 let leader = try await cluster.leader()
-                cluster.killPostmaster(leader)
+                let processes = cluster.serverPIDs(leader)
+            cluster.killPostmaster(leader)
+            // Its backends notice by themselves; one that has not yet would still begin a transaction.
+            let deadline = ContinuousClock.now + .seconds(1)
+            while ContinuousClock.now < deadline, processes.contains(where: { kill($0, 0) == 0 }) { usleep(100) }
                 let began = ContinuousClock.now
                 var longest = Duration.zero
                 for id in 1...2000 where ContinuousClock.now - began < .seconds(5) {
