@@ -3,21 +3,21 @@ internal import PGHAWire
 // What statements do to the session: settings are read back when the transaction is over and follow the client;
 // what cannot follow binds the client to its server.
 extension PoolerLoop {
-    /// Looks at a statement on its way to the server. Nearly all are told harmless at a glance.
-    @inline(__always) mutating func inspect(
+    /// Looks at a statement on its way to the server. Nearly all are told harmless at a glance. True where it names
+    /// a prepared statement.
+    @inline(__always) @discardableResult mutating func inspect(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
-    ) {
-        if client.pointee.pinReason != .sessionMode, AttentionTest.needsAttention(text) {
-            self.classify(client, server, text)
-        }
+    ) -> Bool {
+        guard client.pointee.pinReason != .sessionMode, AttentionTest.needsAttention(text) else { return false }
+        return self.classify(client, server, text)
     }
 
     @inline(never) private mutating func classify(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
-    ) {
+    ) -> Bool {
         let summary = self.classifier.classify(text)
         let effects = summary.effects
-        guard !effects.isDisjoint(with: .sessionBound) else { return }
+        guard !effects.isDisjoint(with: .sessionBound) else { return false }
         let name = summary.name(in: text)
         if !effects.isDisjoint(with: [.sets, .resets, .resetsAll, .callsSetConfig]) {
             let touch = server.pointee.touch?.takeUnretainedValue() ?? SessionTouch()
@@ -27,6 +27,7 @@ extension PoolerLoop {
         // Of several statements one name is known at most.
         let reason = PinReason(effects, hasName: name != nil && summary.count == 1)
         if reason != .none { self.pin(client, reason) }
+        return !effects.isDisjoint(with: .namesStatement)
     }
 
     /// The client keeps its server from now on.
