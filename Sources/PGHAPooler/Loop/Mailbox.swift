@@ -86,8 +86,11 @@ extension PoolerLoop {
     }
 
     mutating func reload(_ configuration: PoolerConfiguration) {
+        let threads = self.configuration.threads
         self.configuration = configuration
+        self.configuration.threads = threads
         self.limits = LoopLimits(configuration)
+        self.nextClientCheck = 0
         for pool in self.pools.values { self.configure(pool) }
     }
 }

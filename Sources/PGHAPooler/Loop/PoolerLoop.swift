@@ -43,6 +43,8 @@ struct PoolerLoop: ~Copyable {
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
+    /// No client is over a limit of time before.
+    var nextClientCheck: UInt64 = 0
     var isStopping = false
     /// Nil: new clients are welcome.
     var draining: DrainMode?
@@ -52,7 +54,8 @@ struct PoolerLoop: ~Copyable {
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
-    init(number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener],
+    init(
+        number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener],
         drains: DrainBoard
     ) {
         self.number = number

@@ -7,8 +7,9 @@ extension PoolerLoop {
     /// Opens as many connections as clients wait for and limits allow.
     mutating func openServersIfNeeded(_ pool: PoolPointer) {
         guard !pool.pointee.isHeld else { return }
-        while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < pool.pointee.limit {
-            guard self.openServer(pool) else { return }
+        let limit = self.serverLimit(of: pool)
+        while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < limit {
+            guard self.hasRoom(for: pool), self.openServer(pool) else { return }
         }
     }
 
@@ -100,7 +101,8 @@ extension PoolerLoop {
             case .broken: return self.serverBroke(server)
             case .ready:
                 // It was named as the leader and is none (any more): it must get no transaction.
-                if logIn.isStandby, server.pointee.pool.pointee.key.target == .leader { return self.serverBroke(server) }
+                let isWanted = !logIn.isStandby || server.pointee.pool.pointee.key.target != .leader
+                guard isWanted else { return self.serverBroke(server) }
                 return self.serverLoggedIn(server, logIn)
             }
         }
@@ -128,7 +130,8 @@ extension PoolerLoop {
         let pause = min(self.limits.connectPause << doublings, self.limits.connectPauseLimit)
         // Up to a quarter more, so that poolers do not come back in step.
         pool.pointee.nextAttempt = self.now + pause + self.random.next(below: pause / 4)
-        if !pool.pointee.lastRefusal.isEmpty, !Self.passes(pool.pointee.lastRefusal), pool.pointee.serverCount == 0 { self.refuseWaiting(pool) }
+        let isFinal = !pool.pointee.lastRefusal.isEmpty && !Self.passes(pool.pointee.lastRefusal)
+        if isFinal, pool.pointee.serverCount == 0 { self.refuseWaiting(pool) }
     }
 
     /// Whether waiting helps: the server starts, stops, or has no room (classes 57 and 53).
