@@ -33,9 +33,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
-        .package(
-            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
-            traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
@@ -57,7 +55,9 @@ let package = Package(
         // SQL installed on servers, embedded in the executable.
         .target(
             name: "PGHASchema", path: "sql",
-            resources: [.embedInCode("001_roles.sql"), .embedInCode("002_schema.sql")], swiftSettings: strict),
+            resources: [
+                .embedInCode("001_roles.sql"), .embedInCode("002_schema.sql"), .embedInCode("003_pooler.sql"),
+            ], swiftSettings: strict),
 
         // Shells around single things: a server, a store, settings, metrics, the HTTP interfaces.
         .target(name: "PGHAPostgres", dependencies: ["PGHACore", "CLibpq", log], swiftSettings: strict),
@@ -101,7 +101,7 @@ let package = Package(
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
                 "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
-                arguments, lifecycle,
+                "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -139,18 +139,21 @@ let package = Package(
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
-            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHATesting"],
+            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHASchema", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
             dependencies: [
-                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPostgres", "PGHATesting", "PGHACore",
+                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPooler", "PGHAPostgres", "PGHATesting",
+                "PGHACore",
                 arguments,
             ],
             exclude: ["Snapshots"], swiftSettings: strict),
         .testTarget(
             name: "PostgresIntegration",
-            dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore", "PGHAPooler", "pgha"],
+            dependencies: [
+                "PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACommand", "PGHACore", "PGHAPooler", "pgha",
+            ],
             path: "Tests/PostgresIntegration",
             swiftSettings: strict),
         .testTarget(

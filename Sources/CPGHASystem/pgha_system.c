@@ -92,6 +92,7 @@ int pgha_file_status(const char *path, int follow, struct pgha_file_status *resu
     if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return -1;
     result->mode = status.st_mode;
     result->owner = status.st_uid;
+    result->device = status.st_dev;
     result->size = status.st_size;
     result->occupied = (int64_t)status.st_blocks * 512;
     return 0;

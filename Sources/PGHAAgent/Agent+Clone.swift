@@ -1,3 +1,4 @@
+import CPGHASystem
 import Glibc
 import Logging
 import PGHAClient
@@ -10,6 +11,7 @@ extension Agent {
     func clone(_ request: RejoinRequest, reason: RejoinPlan.CloneReason) async throws {
         let source = request.source ?? request.leader
         self.report("clone from \(source.name)")
+        try self.requirePlaceForCopy()
         try await self.ensureSlot(request.leader)
         try await self.prepareNewData()
         try await self.makeRoom(request, source: source)
@@ -28,6 +30,22 @@ extension Agent {
         if reason == .unreadable { try await self.keepUnreadable() }
     }
 
+    /// A copy is made beside the data and takes its place by a rename: not where the data directory is a volume by
+    /// itself, or its parent somebody else's.
+    private func requirePlaceForCopy() throws {
+        let directory = self.directory
+        guard self.adopted != nil, directory.hasData else { return }
+        let data = try DurableFile.status(directory.data)
+        let volume = try DurableFile.status(directory.volume)
+        guard access(directory.volume, W_OK) == 0, data?.device == volume?.device else {
+            throw AgentFailure(
+                code: "no_place_for_copy",
+                message: "A copy cannot be made beside \(directory.data): \(directory.volume) is another volume, or not"
+                    + " writable",
+                hint: "Let the agent's user write there, or move the data into a directory below the volume.")
+        }
+    }
+
     /// A copy needs about as much as the source's databases, and 64 MiB for WAL and the rest.
     private func makeRoom(_ request: RejoinRequest, source: AgentUpstream) async throws {
         let sizes = try? await self.leaderQuery(
@@ -36,14 +54,14 @@ extension Agent {
         let needed = UInt64(max(0, bytes)) + (64 << 20)
         let directory = self.directory
         let old = await Offload.run { DurableFile.treeSize(directory.oldData) }
-        guard let free = DurableFile.freeBytes(directory.root), free < needed else { return }
-        if old > 0 { try await Offload.run { try DurableFile.removeTree(directory.oldData) } }
+        guard let free = DurableFile.freeBytes(directory.volume), free < needed else { return }
+        if old > 0 { try await Offload.run { try directory.removeData(directory.oldData) } }
         guard free + old < needed else { return }
         guard request.mode == .discard else {
             throw Refusal.noRoom("A copy beside the old data", needed: needed, free: free + old)
         }
         self.report("discarding the old data")
-        try await Offload.run { try DurableFile.removeTree(directory.data) }
+        try await Offload.run { try directory.removeData(directory.data) }
         await self.refreshFacts()
     }
 
@@ -54,6 +72,7 @@ extension Agent {
         ]
         if try await self.hasFreeSlot(source) { arguments.append("--slot=\(self.node.slotName)") }
         if let rate = request.maxRate { arguments.append("--max-rate=\(rate)") }
+        arguments += try await self.tablespaceMappings(source)
         let board = self.board
         let output = try await Program.run(
             self.programs.path("pg_basebackup"), arguments, passfile: self.directory.passfile,
@@ -63,6 +82,23 @@ extension Agent {
             })
         guard output.status == 0 else {
             throw Refusal.programFailed("pg_basebackup", status: output.status, output.complaint)
+        }
+    }
+
+    /// Each tablespace of the source goes beside the data directory: its own place may be missing here, or be the
+    /// source's own when both are on one host. The directories are new with every copy, since the old data keeps its own.
+    private func tablespaceMappings(_ source: AgentUpstream) async throws -> [String] {
+        let rows = try await self.leaderQuery(
+            source,
+            """
+            SELECT oid::text AS oid, pg_tablespace_location(oid) AS location FROM pg_tablespace
+            WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid
+            """)
+        let copy = "\(self.directory.tablespaces)/\(Self.clockMicroseconds())"
+        func escaped(_ path: String) -> String { path.replacing("=", with: "\\=") }
+        return try rows.map { row in
+            let location = try row.string("location")
+            return "--tablespace-mapping=\(escaped(location))=\(escaped("\(copy)/\(try row.string("oid"))"))"
         }
     }
 
@@ -115,7 +151,8 @@ extension Agent {
         let path = self.directory.oldData
         guard DurableFile.exists(path) else { return }
         do {
-            try await Offload.run { try DurableFile.removeTree(path) }
+            let directory = self.directory
+            try await Offload.run { try directory.removeData(path) }
         } catch {
             self.logger.warning("the old data directory remains", metadata: ["why": "\(error)"])
         }
@@ -129,7 +166,9 @@ extension Agent {
         let seconds = Self.clockMicroseconds() / 1_000_000
         try await Offload.run {
             let name = DivergedFiles.directoryName(node: node, timeline: TimelineID(0), seconds: seconds)
-            try DurableFile.move(directory.oldData, to: "\(directory.diverged)/\(name)_data")
+            // Within its volume: that of the state directory may be another.
+            let place = directory.volume == directory.root ? directory.diverged : directory.volume
+            try DurableFile.move(directory.oldData, to: "\(place)/\(name)_data")
         }
     }
 }

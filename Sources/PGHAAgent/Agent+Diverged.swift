@@ -36,28 +36,58 @@ extension Agent {
             return nil
         }
         let (scan, complete) = await self.scan(from: fork, to: end, history: history)
-        let translate = await self.relationNames(scan.relations, leader: leader)
-        let counts = scan.counts { translate[$0] ?? $0 }
-        let relations = scan.relations.map { translate[$0] ?? $0 }
-            .filter { !DivergedScan.isHeartbeat($0) && !$0.contains(".pg_catalog.") }.sorted()
+        let translate = await self.relationNames(scan.relations) { sql, values, database in
+            try await self.leaderQuery(leader, sql, values, database: database)
+        }
         let summary = DivergedSummary(
             node: self.node, savedAt: now, systemIdentifier: local.systemIdentifier, timeline: history.timeline,
-            first: fork, last: end, bytes: end.bytesAhead(of: fork), commits: counts.others,
-            heartbeatCommits: counts.heartbeats, relations: relations, files: names, complete: complete)
+            first: fork, last: end, bytes: end.bytesAhead(of: fork), scan: scan, names: translate, files: names,
+            complete: complete)
         try await self.copy(names, from: walDirectory, to: target, summary: summary)
+        // Only now may the server be started: that replays, and recycles, WAL.
+        await self.nameOwnRelations(scan, summary, in: target, known: translate)
         self.logger.warning(
             "saved WAL that only this server held",
             metadata: [
                 "directory": "\(target)", "bytes": "\(summary.bytes)", "commits": "\(summary.commits)",
-                "relations": "\(relations)",
+                "relations": "\(summary.relations)",
             ])
         return target
     }
 
+    /// Relations that only this server has are named by it alone, and not any more once it was rewound. It is started
+    /// for that as a standby of nobody, as crash recovery before pg_rewind does anyway. Best effort: a relation that was
+    /// dropped since, or a server that does not get ready, leaves numbers.
+    private func nameOwnRelations(
+        _ scan: DivergedScan, _ summary: DivergedSummary, in target: String, known: [String: String]
+    ) async {
+        let unknown = scan.relations.filter { known[$0] == nil && !DivergedScan.isShared($0) }
+        guard !unknown.isEmpty else { return }
+        self.report("naming what only this server holds")
+        do {
+            try await self.writeManagedFiles()
+            try await self.start(standby: true, hot: false)
+            self.keepsRunning = false
+            let deadline = ContinuousClock.now + .seconds(5)
+            while (try? await self.local.status()) == nil, ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            let own = await self.relationNames(unknown) { sql, values, database in
+                let server = database == "postgres" ? self.local : await self.local.other(database)
+                defer { if server !== self.local { Task { await server.close() } } }
+                return try await server.query(sql, values)
+            }
+            try await self.stop(Self.cleanStop(drain: .seconds(30)))
+            var named = summary
+            named.take(scan, names: known.merging(own) { $1 })
+            try await self.write(try named.text, to: target + "/summary.json")
+        } catch {
+            self.logger.warning("relations stay numbers", metadata: ["why": "\(Refusal.other(error))"])
+        }
+    }
+
     private func copy(_ names: [String], from: String, to: String, summary: DivergedSummary) async throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let text = String(decoding: try encoder.encode(summary), as: UTF8.self) + "\n"
+        let text = try summary.text
         try await Offload.run {
             // Under a temporary name until whole: a directory with its final name is complete.
             let temporary = to + ".part"
@@ -92,16 +122,14 @@ extension Agent {
         let scan = Mutex(DivergedScan())
     }
 
-    /// Names for `tablespace/database/file` numbers, asked of the new leader: those of relations that it has under
-    /// the same number. A relation made after the fork keeps its numbers.
-    private func relationNames(_ relations: Set<String>, leader: AgentUpstream) async -> [String: String] {
+    /// Names for `tablespace/database/file` numbers, asked of a server that has relations under the same numbers.
+    private func relationNames(
+        _ relations: Set<String>, ask: (_ sql: String, _ values: [String?], _ database: String) async throws -> [Row]
+    ) async -> [String: String] {
         var result: [String: String] = [:]
         let byDatabase = Dictionary(grouping: relations) { $0.split(separator: "/")[1] }
-        guard let databases = try? await self.leaderQuery(leader, "SELECT oid::text AS oid, datname FROM pg_database")
-        else {
-            return result
-        }
-        for row in databases {
+        let databases = try? await ask("SELECT oid::text AS oid, datname FROM pg_database WHERE datallowconn", [], "postgres")
+        for row in databases ?? [] {
             guard let oid = try? row.string("oid"), let name = try? row.string("datname"),
                 let files = byDatabase[Substring(oid)]
             else { continue }
@@ -113,8 +141,7 @@ extension Agent {
                     WHERE c.oid = pg_filenode_relation(
                         CASE WHEN $1 = '1663' THEN 0 ELSE $1::oid END, $2::oid)
                     """
-                let rows = try? await self.leaderQuery(
-                    leader, sql, [String(numbers[0]), String(numbers[2])], database: name)
+                let rows = try? await ask(sql, [String(numbers[0]), String(numbers[2])], name)
                 if let found = try? rows?.first?.string("name") { result[file] = "\(name).\(found)" }
             }
         }

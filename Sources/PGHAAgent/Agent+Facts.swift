@@ -14,7 +14,7 @@ extension Agent {
         let directory = self.directory
         let (dataFree, walFree, signal) = await Offload.run {
             (
-                DurableFile.freeBytes(directory.root), DurableFile.freeBytes(directory.data + "/pg_wal"),
+                DurableFile.freeBytes(directory.volume), DurableFile.freeBytes(directory.data + "/pg_wal"),
                 DurableFile.exists(directory.standbySignal)
             )
         }

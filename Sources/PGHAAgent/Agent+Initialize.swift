@@ -93,7 +93,7 @@ extension Agent {
                 throw Refusal.foreignData(directory.newData)
             }
             try DurableFile.write("data.new\n", to: mark)
-            try DurableFile.removeTree(directory.newData)
+            try directory.removeData(directory.newData)
         }
     }
 
@@ -102,7 +102,7 @@ extension Agent {
         let directory = self.directory
         try await Offload.run {
             if DurableFile.exists(directory.data) {
-                try DurableFile.removeTree(directory.oldData)
+                try directory.removeData(directory.oldData)
                 try DurableFile.move(directory.data, to: directory.oldData)
             }
             try DurableFile.move(directory.newData, to: directory.data)
@@ -119,13 +119,23 @@ extension Agent {
     // MARK: - Roles, schema, databases
 
     private func installSchema(_ request: InitializeRequest) async throws {
-        for script in PGHASchema.scripts { try await self.local.script(script.transaction) }
-        try await self.setPassword(request.controlPassword, of: "pgha_control")
-        try await self.setPassword(request.server.replicationPassword, of: "pgha_replica")
-        // pg_rewind needs a checkpoint on the new primary first (DESIGN section 5, rejoin).
-        try await self.local.script("GRANT pg_checkpoint TO pgha_replica")
+        try await self.installSchema(control: request.controlPassword, replica: request.server.replicationPassword)
         for role in request.roles { try await self.createRole(role) }
         for database in request.databases { try await self.createDatabase(database) }
+    }
+
+    /// The roles of pgha, their passwords, and the scripts that the database lacks.
+    func installSchema(control: WireSecret?, replica: WireSecret?) async throws {
+        let installed = try await self.local.query("\(PGHASchema.installedQuery) AS installed")
+        var applied: [Int] = []
+        if try installed.first?.bool("installed") == true {
+            applied = try await self.local.query(PGHASchema.appliedQuery).map { try $0.int("number") }
+        }
+        for script in PGHASchema.missing(applied: applied) { try await self.local.script(script.transaction) }
+        try await self.setPassword(control, of: "pgha_control")
+        try await self.setPassword(replica, of: "pgha_replica")
+        // pg_rewind needs a checkpoint on the new primary first (DESIGN section 5, rejoin).
+        try await self.local.script("GRANT pg_checkpoint TO pgha_replica")
     }
 
     private func createRole(_ role: RoleSetup) async throws {

@@ -112,6 +112,7 @@ extension Agent {
     private func spawn() async throws -> Int64 {
         let program = self.programs.path("postgres")
         let directory = self.directory
+        let options = self.adopted?.options ?? []
         let (pid, offset) = try await Offload.run {
             try Self.rotateLog(directory.log)
             let log = open(directory.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -124,7 +125,7 @@ extension Agent {
             environment["LC_ALL"] = nil
             environment["LANG"] = "C.UTF-8"
             let pid = try Spawn.start(
-                program, ["-D", directory.data], environment: environment, directory: directory.root,
+                program, ["-D", directory.data] + options, environment: environment, directory: directory.root,
                 streams: .init(input: null, output: log, error: log))
             return (pid, size)
         }

@@ -12,9 +12,13 @@ extension Agent {
                 code: "no_setup", message: "The agent was never told how to configure its server",
                 hint: "Send `server` with the request.")
         }
-        return ManagedFiles(
+        return self.managedFiles(setup)
+    }
+
+    private func managedFiles(_ setup: ServerSetup) -> ManagedFiles {
+        ManagedFiles(
             node: self.node, setup: setup, socketDirectory: self.directory.socketDirectory,
-            systemUser: Self.systemUser())
+            systemUser: Self.systemUser(), adopted: self.adopted)
     }
 
     func writeManagedFiles() async throws {
@@ -26,10 +30,7 @@ extension Agent {
     /// Takes a setup, keeps it across restarts, and puts the replication password where libpq finds it.
     func adoptSetup(_ setup: ServerSetup?) async throws {
         guard var setup else { return }
-        let candidate = ManagedFiles(
-            node: self.node, setup: setup, socketDirectory: self.directory.socketDirectory,
-            systemUser: Self.systemUser())
-        if let problem = candidate.problem { throw problem }
+        if let problem = self.managedFiles(setup).problem { throw problem }
         let password = setup.replicationPassword
         setup.replicationPassword = nil
         let text = String(decoding: try JSONEncoder().encode(setup), as: UTF8.self)
@@ -41,6 +42,7 @@ extension Agent {
             }
             try DurableFile.write(text, to: directory.setupFile)
         }
+        if self.setup?.keepDivergedSeconds != setup.keepDivergedSeconds { self.nextPrune = .now }
         self.setup = setup
         if self.postmaster == nil { await self.local.use(port: setup.port) }
     }

@@ -10,7 +10,7 @@ import PGHACore
 /// requester has gone, so asking again is how one waits for it.
 ///
 /// Files: `Agent+Postmaster` starts and stops, `Agent+Fence`, `Agent+Leader`, `Agent+Initialize`, `Agent+Rejoin`,
-/// `Agent+Clone`, `Agent+Settings` do the work.
+/// `Agent+Clone`, `Agent+TakeOver`, `Agent+Settings` do the work.
 actor Agent {
     let node: NodeName
     let directory: StateDirectory
@@ -28,13 +28,17 @@ actor Agent {
     var keepsRunning = true
     /// As told last by a request; kept across restarts, passwords left out.
     var setup: ServerSetup?
+    /// Of a server that somebody else made.
+    let adopted: AdoptedServer?
+    /// When saved WAL is looked at next.
+    var nextPrune = ContinuousClock.now
     private var work: Work?
     private var workCount = 0
 
     /// What a piece of work is, for deciding who joins, waits or replaces.
     struct WorkKey: Hashable, Sendable {
         enum Kind: String, Hashable, Sendable {
-            case fence, rejoin, initialize, start, stop, restart, reload, settings
+            case fence, rejoin, initialize, adopt, start, stop, restart, reload, settings
             case startLeader = "start as leader"
             case startStandby = "start as standby"
         }
@@ -53,18 +57,23 @@ actor Agent {
 
     init(
         node: NodeName, directory: StateDirectory, programs: ServerPrograms, pledges: PledgeFile,
-        setup: ServerSetup?, logger: Logger, trace: @escaping @Sendable (String) -> Void = { _ in }
+        setup: ServerSetup?, adopted: AdoptedServer? = nil, logger: Logger, trace: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.node = node
         self.directory = directory
         self.programs = programs
         self.pledges = pledges
         self.setup = setup
+        self.adopted = adopted
         self.logger = logger
         self.trace = trace
-        self.local = LocalServer(socketDirectory: directory.socketDirectory)
-        self.board = FactsBoard(
-            AgentFacts(node: node, agentPID: getpid(), postmaster: .absent, pledge: pledges.pledge))
+        self.local =
+            adopted.map { LocalServer(socketDirectory: $0.socketDirectory, user: AdoptedServer.role) }
+            ?? LocalServer(socketDirectory: directory.socketDirectory)
+        var facts = AgentFacts(node: node, agentPID: getpid(), postmaster: .absent, pledge: pledges.pledge)
+        facts.passfile = directory.passfile
+        facts.isAdopted = adopted != nil
+        self.board = FactsBoard(facts)
     }
 
     /// Runs `body` as the agent's work; see the type's description.

@@ -22,13 +22,14 @@ package struct AgentService: Service {
         guard geteuid() != 0 else { throw AgentStartError.runningAsRoot }
         let (host, port) = try settings.address()
         let token = try settings.token()
-        let programs = try await ServerPrograms.find(given: settings.binaryDirectory)
-        let directory = try StateDirectory.open(settings.directory)
+        let directory = try StateDirectory.open(settings.directory, data: settings.data)
         try directory.lock()
+        let others = settings.data == nil ? nil : AdoptedServer.programs(directory.data)
+        let programs = try await ServerPrograms.find(given: settings.binaryDirectory ?? others)
         self.agent = Agent(
             node: settings.node, directory: directory, programs: programs,
             pledges: try PledgeFile(path: directory.pledgeFile), setup: try Agent.keptSetup(directory.setupFile),
-            logger: logger, trace: trace)
+            adopted: try await Self.adopted(settings, directory, programs), logger: logger, trace: trace)
         self.application = Application(
             router: AgentRoutes.router(self.agent, token: token),
             configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
@@ -40,6 +41,21 @@ package struct AgentService: Service {
                         "directory": "\(directory.root)", "programs": "\(programs.directory)",
                     ])
             }, logger: logger)
+    }
+
+    /// What there is to know of a server that somebody else made; kept from the first time on.
+    private static func adopted(
+        _ settings: AgentSettings, _ directory: StateDirectory, _ programs: ServerPrograms
+    ) async throws -> AdoptedServer? {
+        if let kept = try AdoptedServer.kept(directory.adoptedFile) { return kept }
+        guard settings.data != nil else { return nil }
+        let version = (try DurableFile.read(directory.data + "/PG_VERSION") ?? "").filter { !$0.isWhitespace }
+        guard version == "\(programs.majorVersion)" else {
+            throw AgentStartError.otherVersion(data: version, programs: programs.majorVersion)
+        }
+        let found = try await AdoptedServer.examine(directory.data, programs: programs)
+        try found.keep(directory.adoptedFile)
+        return found
     }
 
     package func run() async throws {

@@ -8,6 +8,8 @@ package struct AgentSettings: Sendable {
     package var node: NodeName
     /// The state directory; made when missing.
     package var directory: String
+    /// The data directory of a server that somebody else made; nil: `data` in the state directory.
+    package var data: String?
     /// `host:port`.
     package var listen: String
     /// A file with the cluster's token, not readable by others.
@@ -18,11 +20,12 @@ package struct AgentSettings: Sendable {
     package static let defaultListen = "127.0.0.1:8433"
 
     package init(
-        node: NodeName, directory: String, listen: String = AgentSettings.defaultListen, tokenFile: String,
-        binaryDirectory: String? = nil
+        node: NodeName, directory: String, data: String? = nil, listen: String = AgentSettings.defaultListen,
+        tokenFile: String, binaryDirectory: String? = nil
     ) {
         self.node = node
         self.directory = directory
+        self.data = data
         self.listen = listen
         self.tokenFile = tokenFile
         self.binaryDirectory = binaryDirectory

@@ -1,3 +1,4 @@
+import Logging
 import PGHAClient
 import PGHACore
 import ServiceLifecycle
@@ -26,6 +27,27 @@ extension Agent {
         await self.refreshCheapFacts(.heartbeat)
         if self.postmaster == nil, self.isIdle, DurableFile.exists(self.directory.postmasterPID) { await self.adopt() }
         await self.writeHeartbeat()
+        if self.isIdle { await self.pruneDiverged() }
+    }
+
+    /// Removes saved WAL that is older than the cluster keeps it; a look each minute.
+    private func pruneDiverged() async {
+        let now = ContinuousClock.now
+        guard let seconds = self.setup?.keepDivergedSeconds, now >= self.nextPrune else { return }
+        self.nextPrune = now + .seconds(60)
+        let path = self.directory.diverged
+        let limit = Self.clockMicroseconds() / 1_000_000 - seconds
+        let names = await Offload.run { DivergedFiles.expired((try? DurableFile.list(path)) ?? [], before: limit) }
+        for name in names {
+            do {
+                try await Offload.run { try DurableFile.removeTree("\(path)/\(name)") }
+                self.logger.notice(
+                    "removed saved WAL that was kept long enough",
+                    metadata: ["directory": "\(path)/\(name)", "kept_seconds": "\(seconds)"])
+            } catch {
+                self.logger.warning("saved WAL is not removed", metadata: ["directory": "\(name)", "why": "\(error)"])
+            }
+        }
     }
 
     /// `standby.signal` tells a standby without a query: PostgreSQL itself removes it when it promotes.

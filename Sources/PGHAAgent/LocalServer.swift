@@ -6,10 +6,23 @@ import PGHAPostgres
 /// `synchronous_commit = local`: nothing the agent writes may wait for a standby behind the fence.
 actor LocalServer {
     private let socketDirectory: String
+    private let user: String
+    private let database: String
     private var port: Int?
     private var connection: PostgresConnection?
 
-    init(socketDirectory: String) { self.socketDirectory = socketDirectory }
+    init(socketDirectory: String, user: String = "postgres", database: String = "postgres") {
+        self.socketDirectory = socketDirectory
+        self.user = user
+        self.database = database
+    }
+
+    /// Another database of the same server.
+    func other(_ database: String) async -> LocalServer {
+        let result = LocalServer(socketDirectory: self.socketDirectory, user: self.user, database: database)
+        if let port = self.port { await result.use(port: port) }
+        return result
+    }
 
     /// Tells where the server listens; ends a session with another.
     func use(port: Int) async {
@@ -53,7 +66,7 @@ actor LocalServer {
         }
         guard let port = self.port else { throw PostgresError(.client, message: "the server's port is not known") }
         var parameters = ConnectionParameters(
-            host: self.socketDirectory, port: port, user: "postgres", sslMode: .disable,
+            host: self.socketDirectory, port: port, user: self.user, database: self.database, sslMode: .disable,
             applicationName: "pgha agent", connectTimeout: .seconds(2))
         parameters.settings = ["synchronous_commit": "local", "log_statement": "none", "statement_timeout": "0"]
         let connection = try await PostgresConnection.open(parameters)

@@ -18,6 +18,18 @@ enum Refusal {
     static let superseded = AgentFailure(
         code: "superseded", message: "A later request replaced this one", hint: "Ask for the node's facts.")
 
+    static func alreadyLed(_ pledge: Pledge) -> AgentFailure {
+        AgentFailure(
+            code: "pledged", message: "This node is pledged to \(pledge): a controller of pgha leads it",
+            hint: "Use that controller. If it is gone for good: 'pgha store adopt -f FILE'.")
+    }
+
+    static func noSuperuser(_ why: String) -> AgentFailure {
+        AgentFailure(
+            code: "no_superuser", message: "The agent gets no superuser's session over the socket: \(why)",
+            hint: "It makes its own role as 'postgres', a superuser: see that there is one, that standbys stream, that max_connections is not reached, and the server's log.")
+    }
+
     static func noData(_ directory: String) -> AgentFailure {
         AgentFailure(
             code: "no_data_directory", message: "There is no data directory in \(directory)",

@@ -66,6 +66,14 @@ package struct AgentClient: Sendable {
         try await self.post("/v1/initialize", request, timeout: timeout)
     }
 
+    package func endSessions(_ request: EndSessionsRequest, timeout: Duration = .seconds(3)) async throws {
+        let _: AgentResult = try await self.post("/v1/end-sessions", request, timeout: timeout)
+    }
+
+    package func adopt(_ request: AdoptRequest, timeout: Duration = .seconds(120)) async throws {
+        let _: AgentResult = try await self.post("/v1/adopt", request, timeout: timeout)
+    }
+
     /// Starts a server whose `standby.signal` stands.
     package func start(_ request: PlainRequest = .init(), timeout: Duration = .seconds(300)) async throws {
         let _: AgentResult = try await self.post("/v1/start", request, timeout: timeout)

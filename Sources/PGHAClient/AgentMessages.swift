@@ -64,6 +64,8 @@ package struct ServerSetup: Hashable, Sendable, Codable {
     package var access: [HBARule]
     /// The password of `pgha_replica`, with which standbys stream. Nil keeps the one the agent has.
     package var replicationPassword: WireSecret?
+    /// How long saved WAL is kept; nil: for ever.
+    package var keepDivergedSeconds: Int64?
 
     package init(
         listenAddresses: [String] = ["localhost"], port: Int, settings: [String: String] = [:],
@@ -179,6 +181,25 @@ package struct InitializeRequest: Hashable, Sendable, Codable {
         self.roles = roles
         self.databases = databases
     }
+}
+
+/// `POST /v1/adopt`: prepares a running server that somebody else made.
+package struct AdoptRequest: Hashable, Sendable, Codable {
+    package var server: ServerSetup
+    /// The password of `pgha_control`.
+    package var controlPassword: WireSecret?
+
+    package init(server: ServerSetup, controlPassword: WireSecret?) {
+        self.server = server
+        self.controlPassword = controlPassword
+    }
+}
+
+/// `POST /v1/end-sessions`: ends superusers' sessions that hold replay up.
+package struct EndSessionsRequest: Hashable, Sendable, Codable {
+    package var pledge: Pledge
+
+    package init(pledge: Pledge) { self.pledge = pledge }
 }
 
 /// How a server is stopped; PostgreSQL manual, "Shutting Down the Server".

@@ -110,15 +110,20 @@ package struct SpecDocument: Hashable, Sendable, Codable {
     package func spec() throws(ControllerRefusal) -> ClusterSpec {
         var nodes: [NodeSpec] = []
         for node in self.nodes { nodes.append(try node.spec()) }
-        if let problem = self.access?.lazy.compactMap(\.problem).first {
-            throw ControllerRefusal.invalid(
-                "access: '\(problem.value)' is not what '\(problem.field)' takes",
-                hint: "Give \(problem.expected).")
-        }
+        try self.access?.requireSound()
         return ClusterSpec(
             name: self.name, nodes: nodes,
             durability: try self.durability?.applied(to: Durability()) ?? Durability(),
             timings: try self.timings?.applied(to: Timings()) ?? Timings(), postgres: self.postgres ?? [:],
             access: self.access)
+    }
+}
+
+extension [AccessRule] {
+    /// Throws for the first rule that no server would accept.
+    func requireSound() throws(ControllerRefusal) {
+        guard let problem = self.lazy.compactMap(\.problem).first else { return }
+        throw ControllerRefusal.invalid(
+            "access: '\(problem.value)' is not what '\(problem.field)' takes", hint: "Give \(problem.expected).")
     }
 }

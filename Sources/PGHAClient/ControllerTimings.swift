@@ -116,13 +116,17 @@ package struct ConfigPatch: Hashable, Sendable, Codable {
     package var timings: TimingsDocument?
     /// A null value takes the setting out of the spec.
     package var postgres: [String: String?]?
+    /// All the rules, in their order.
+    package var access: [AccessRule]?
 
     package init(
-        durability: DurabilityDocument? = nil, timings: TimingsDocument? = nil, postgres: [String: String?]? = nil
+        durability: DurabilityDocument? = nil, timings: TimingsDocument? = nil, postgres: [String: String?]? = nil,
+        access: [AccessRule]? = nil
     ) {
         self.durability = durability
         self.timings = timings
         self.postgres = postgres
+        self.access = access
     }
 
     /// `spec` with these changes.
@@ -131,6 +135,10 @@ package struct ConfigPatch: Hashable, Sendable, Codable {
         if let durability = self.durability { spec.durability = try durability.applied(to: spec.durability) }
         if let timings = self.timings { spec.timings = try timings.applied(to: spec.timings) }
         for (name, value) in self.postgres ?? [:] { spec.postgres[name] = value }
+        if let access = self.access {
+            try access.requireSound()
+            spec.access = access
+        }
         return spec
     }
 }

@@ -27,13 +27,15 @@ package enum ConfigKeys {
 
     /// Every key but those of PostgreSQL.
     package static var known: [String] {
-        ["durability.copies", "durability.mode", "durability.on_standby_loss"]
+        ["access", "durability.copies", "durability.mode", "durability.on_standby_loss"]
             + (self.durations.map(\.key) + ["max_lag_bytes"]).map { "timings.\($0)" }
     }
 
     /// Every setting with its value.
     package static func settings(_ report: ConfigReport) -> [(key: String, value: String)] {
+        let access = report.access ?? [.anyoneWithPassword]
         var result: [(String, String)] = [
+            ("access", access.isEmpty ? "(nobody but pgha)" : access.map(\.line).joined(separator: "; ")),
             ("durability.copies", report.durability.copies.map(String.init) ?? ""),
             ("durability.mode", report.durability.mode ?? ""),
             ("durability.on_standby_loss", report.durability.onStandbyLoss ?? ""),
@@ -66,16 +68,36 @@ package enum ConfigKeys {
             return
         }
         guard self.known.contains(key) else {
-            let nearest = NearestWord.of(key, among: self.known).map { "Did you mean '\($0)'? " } ?? ""
+            let nearest = NearestKey.of(key, among: self.known).map { "Did you mean '\($0)'? " } ?? ""
             throw Problem(
                 message: "there is no setting '\(key)'",
                 hint: nearest + "'pgha config get' lists them; PostgreSQL's own start with 'postgresql.'.")
         }
-        if key.hasPrefix("durability.") {
+        if key == "access" {
+            patch.access = try self.access(value)
+        } else if key.hasPrefix("durability.") {
             patch.durability = try self.durability(patch.durability ?? DurabilityDocument(), key, value)
         } else {
             patch.timings = try self.timing(patch.timings ?? TimingsDocument(), String(key.dropFirst(8)), value)
         }
+    }
+
+    /// Lines of `pg_hba.conf`, with `;` between them.
+    private static func access(_ text: String) throws(Problem) -> [AccessRule] {
+        var rules: [AccessRule] = []
+        for line in text.split(separator: ";").map(String.init) where line.contains(where: { !$0.isWhitespace }) {
+            guard let rule = AccessRule(line: line) else {
+                throw Problem(
+                    message: "'\(line)' is no rule", hint: "Write TYPE DATABASE USER ADDRESS METHOD, such as 'host all app"
+                        + " 10.0.0.0/8 scram-sha-256', and ';' between rules.")
+            }
+            if let problem = rule.problem {
+                throw Problem(
+                    message: "'\(problem.value)' is not what '\(problem.field)' takes", hint: "Give \(problem.expected).")
+            }
+            rules.append(rule)
+        }
+        return rules
     }
 
     private static func durability(
@@ -112,33 +134,6 @@ package enum ConfigKeys {
             document[keyPath: field.path] = duration.milliseconds
         }
         return document
-    }
-}
-
-/// For errors about words that are not known.
-package enum NearestWord {
-    /// The word with the fewest edits, if that is at most a third of its length.
-    package static func of(_ word: String, among words: [String]) -> String? {
-        let ranked = words.map { (word: $0, distance: self.distance(Array(word), Array($0))) }
-        guard let best = ranked.min(by: { $0.distance < $1.distance }), best.distance * 3 <= best.word.count else {
-            return nil
-        }
-        return best.word
-    }
-
-    /// Levenshtein's distance.
-    private static func distance(_ a: [Character], _ b: [Character]) -> Int {
-        var row = Array(0...b.count)
-        for i in a.indices {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for j in b.indices {
-                let substituted = diagonal + (a[i] == b[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-            }
-        }
-        return row[b.count]
     }
 }
 

@@ -42,6 +42,7 @@ extension Controller {
     }
 
     package func plan(target: NodeName?) async throws(ControllerRefusal) -> FailoverPlan {
+        if let refusal = self.coordinator.withoutLeader { throw ControllerRefusal(refusal) }
         guard let preview = self.coordinator.previewFailover(to: target, at: self.now),
             let state = self.coordinator.state
         else {
@@ -108,13 +109,14 @@ extension Controller {
         return ConfigReport(spec, pendingRestart: try self.configReport().pendingRestart)
     }
 
-    /// Standbys one after the other; a leader is never restarted under its clients.
+    /// Standbys one after the other; a leader in place only while the cluster is paused, or it would be replaced.
     package func restart(_ node: NodeName?) throws(ControllerRefusal) -> Accepted {
         let status = self.status()
         let leader = status.leader
-        if let node, node == leader {
+        if let node, node == leader, !status.paused {
             throw ControllerRefusal(
-                code: "invalid", message: "\(node) is the leader", hint: "Run 'pgha switchover' first, then restart it.")
+                code: "invalid", message: "\(node) is the leader",
+                hint: "Run 'pgha switchover' first, then restart it; or 'pgha pause' first, to restart it in place.")
         }
         let targets = self.nodes.keys.filter { (name: NodeName) in node == nil ? name != leader : name == node }.sorted()
         guard !targets.isEmpty else {

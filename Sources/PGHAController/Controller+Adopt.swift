@@ -16,8 +16,12 @@ extension Controller {
         }
         self.isAdopting = true
         defer { self.isAdopting = false }
+        var spec = spec
+        // Whoever may connect to running servers stays who may connect, unless the specification says otherwise.
+        spec.access = spec.access ?? []
         let accesses = Dictionary(uniqueKeysWithValues: spec.nodes.map { ($0.name, self.makeNode($0, nil)) })
         defer { for access in accesses.values { self.start { await access.close() } } }
+        try await self.prepareAgents(spec, accesses)
         let finding = try await self.surveyed(spec, accesses)
         let undo = try await self.rehearse(spec, finding, accesses)
         do {
@@ -30,6 +34,28 @@ extension Controller {
         } catch {
             for undo in undo { await undo() }
             throw error
+        }
+    }
+
+    /// Agents make the roles and let them in, which the survey needs already. All of them are looked at first.
+    private func prepareAgents(
+        _ spec: ClusterSpec, _ accesses: [NodeName: any NodeAccess]
+    ) async throws(ControllerRefusal) {
+        var agents: [NodeName: AdoptionSurvey.Agent] = [:]
+        for node in spec.nodes where node.agent != nil { agents[node.name] = await accesses[node.name]?.surveyAgent() }
+        let problems = Adoption.judgeAgents(spec, agents)
+        guard problems.isEmpty else { throw ControllerRefusal(Adoption.Refusal(problems: problems)) }
+        let settings = ServerSettings(postgres: spec.postgres, access: spec.access ?? [])
+        // The primary first: the standbys get its roles by replication.
+        let order = agents.keys.sorted { (agents[$0]?.isStandby ?? false ? 1 : 0, $0) < (agents[$1]?.isStandby ?? false ? 1 : 0, $1) }
+        for name in order {
+            do {
+                try await accesses[name]?.prepareAdoption(settings)
+            } catch {
+                throw ControllerRefusal(
+                    code: "cannot_adopt", message: "\(name): its agent cannot prepare the server: \(error)",
+                    hint: "No server was restarted. Correct that and run 'pgha init --adopt' again.")
+            }
         }
     }
 
@@ -117,6 +143,12 @@ extension Controller {
                 term: status.term.number)
         case .failure(let refusal): throw ControllerRefusal(refusal)
         }
+    }
+}
+
+extension AdoptionSurvey.Agent {
+    fileprivate var isStandby: Bool {
+        if case .facts(let facts) = self { facts.standbySignal } else { false }
     }
 }
 

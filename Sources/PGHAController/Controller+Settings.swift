@@ -7,6 +7,9 @@ import PGHACore
 extension Controller {
     /// Between two looks at whether a server lacks something.
     private static let settingsInterval = Duration.seconds(1)
+    /// Between two looks at the limits that servers run with, while nothing is to be changed: somebody may have
+    /// restarted one by hand.
+    private static let limitsInterval = Duration.seconds(15)
 
     /// What one node's agent was last given, and why it was not given more.
     struct AppliedSettings {
@@ -14,7 +17,7 @@ extension Controller {
         var failure: String?
         /// Values that wait for other servers, in words.
         var waiting: [String] = []
-        /// The server's part of ``Adoption/standbyLimits``, as last read.
+        /// The server's part of ``ManagedSettings/standbyLimits``, as last read.
         var running: [String: Int] = [:]
     }
 
@@ -29,10 +32,16 @@ extension Controller {
     func serverSettings(of node: NodeName) -> ServerSettings {
         let spec = self.specInForce
         return ServerSettings(
-            postgres: SettingsRollout.settings(
-                spec?.postgres ?? [:], for: node, leader: self.coordinator.state?.rule?.leader,
-                members: spec?.nodes.map(\.name) ?? [], running: self.applied.mapValues(\.running)),
-            access: spec?.access ?? [.anyoneWithPassword])
+            postgres: self.rollout.settings(for: node), access: spec?.access ?? [.anyoneWithPassword],
+            keepDiverged: (spec?.timings ?? Timings()).keepDiverged)
+    }
+
+    private var rollout: SettingsRollout {
+        let spec = self.specInForce
+        let adopted = self.coordinator.nodes.filter { $0.value.facts?.isAdopted == true }
+        return SettingsRollout(
+            spec?.postgres ?? [:], leader: self.coordinator.state?.rule?.leader, members: spec?.nodes.map(\.name) ?? [],
+            adopted: Set(adopted.keys), running: self.applied.mapValues(\.running))
     }
 
     private func bringSettings() async {
@@ -40,24 +49,27 @@ extension Controller {
         guard let spec = self.coordinator.state?.spec, let rule = self.coordinator.state?.rule,
             self.coordinator.halted == nil
         else { return }
-        if Adoption.standbyLimits.contains(where: { spec.postgres[$0] != nil }), self.isBehind(spec) {
+        if self.isBehind(spec) || self.limitsReadAt.map({ self.now - $0 > Self.limitsInterval }) ?? true {
             await self.readRunningLimits()
         }
+        // Unknown, it could be above any value that a standby would get.
+        guard self.applied[rule.leader]?.running.isEmpty == false else { return }
         // The leader last: what needs no restart is then the same everywhere before anyone relies on it.
         let order = spec.nodes.filter { $0.agent != nil }.map(\.name)
             .sorted { ($0 == rule.leader ? 1 : 0, $0) < ($1 == rule.leader ? 1 : 0, $1) }
-        for node in order { await self.bringSettings(to: node, spec) }
+        for node in order { await self.bringSettings(to: node) }
     }
 
     /// Whether some server was not given everything yet.
     private func isBehind(_ spec: ClusterSpec) -> Bool {
-        spec.nodes.contains { node in
-            guard node.agent != nil else { return false }
-            return self.applied[node.name]?.settings?.postgres != spec.postgres
+        let rollout = self.rollout
+        return spec.nodes.contains { node in
+            node.agent != nil && self.applied[node.name]?.settings?.postgres != rollout.goal(for: node.name)
         }
     }
 
     private func readRunningLimits() async {
+        self.limitsReadAt = self.now
         for (name, record) in self.nodes where self.coordinator.nodes[name]?.failure == nil {
             do throws(NodeFailure) {
                 self.applied[name, default: .init()].running = try await record.access.runningLimits()
@@ -68,11 +80,9 @@ extension Controller {
         }
     }
 
-    private func bringSettings(to node: NodeName, _ spec: ClusterSpec) async {
+    private func bringSettings(to node: NodeName) async {
         let wanted = self.serverSettings(of: node)
-        self.applied[node, default: .init()].waiting = SettingsRollout.waiting(
-            spec.postgres, for: node, leader: self.coordinator.state?.rule?.leader, members: spec.nodes.map(\.name),
-            running: self.applied.mapValues(\.running))
+        self.applied[node, default: .init()].waiting = self.rollout.waiting(for: node)
         guard self.applied[node]?.settings != wanted, let access = self.nodes[node]?.access,
             case .running? = self.coordinator.nodes[node]?.facts?.postmaster
         else { return }
@@ -102,13 +112,20 @@ extension Controller {
         self.coordinator.nodes.sorted { $0.key < $1.key }.compactMap { name, view in
             let settings = view.observation?.pendingRestart ?? []
             guard !settings.isEmpty else { return nil }
-            let wanted = self.specInForce?.postgres ?? [:], running = self.applied[name]?.running ?? [:]
+            let rollout = self.rollout
+            let wanted = rollout.goal(for: name), running = self.applied[name]?.running ?? [:]
             let values = settings.compactMap { setting in
                 running[setting].flatMap { now in wanted[setting].map { "\(setting): \($0) is set, it runs with \(now)" } }
             }
+            let isLeader = name == self.coordinator.state?.rule?.leader
+            let isLowered = !Set(rollout.lowered(for: name)).isDisjoint(with: settings)
             let step =
-                name == self.coordinator.state?.rule?.leader
-                ? "'pgha switchover', then 'pgha restart \(name)'" : "'pgha restart \(name)'"
+                switch (isLeader, isLowered) {
+                case (false, _): "'pgha restart \(name)'"
+                case (true, false): "'pgha switchover', then 'pgha restart \(name)'"
+                // A standby must not have less than its leader, so a switchover would not lower it.
+                case (true, true): "'pgha pause', 'pgha restart \(name)' (in place), 'pgha resume'"
+                }
             let words = ["read only when a server starts"] + values + [step]
             return ConfigReport.PendingRestart(
                 node: name.text, settings: settings, reason: words.joined(separator: "; "))

@@ -43,6 +43,8 @@ package actor Controller {
     let requiredScripts: [Int]
     var isAdopting = false
     var applied: [NodeName: AppliedSettings] = [:]
+    /// When the limits that servers run with were read last.
+    var limitsReadAt: Moment?
 
     /// What the controller keeps for one node.
     struct NodeRecord {

@@ -3,6 +3,7 @@ import Logging
 package import PGHAClient
 package import PGHACore
 package import PGHAPostgres
+import Synchronization
 
 /// How the controller reaches every node: one role, one token, one trust store for all of them.
 package struct NodeCredentials: Sendable {
@@ -46,6 +47,12 @@ package struct LiveNode: NodeAccess {
     private let agent: AgentClient?
     private let credentials: NodeCredentials
     private let settings: @Sendable () async -> ServerSettings
+    /// Where the agent said that its server finds the password.
+    private let passfile = LastPassfile()
+
+    private final class LastPassfile: Sendable {
+        let path = Mutex<String?>(nil)
+    }
 
     /// `settings`: what the spec says of this server's configuration at the time of the call.
     package init(
@@ -77,7 +84,9 @@ package struct LiveNode: NodeAccess {
 
     package func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome {
         switch command {
-        case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
+        case .seal(let pledge), .promote(let pledge):
+            return await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
+        case .reclaim, .readPosition, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
             return await self.control.execute(command, upstream: nil)
         case .follow(_, let leader, _):
             guard let leader = upstreams[leader] else { return .failed(.other("no address for \(leader)")) }
@@ -88,11 +97,42 @@ package struct LiveNode: NodeAccess {
         }
     }
 
-    /// A server with an agent has the password in its environment's passfile.
+    /// A server that the agent started has the password in its environment's passfile as well; one that it only took
+    /// over has not.
     private func upstream(_ leader: NodeSpec) -> Upstream {
         Upstream(
             host: leader.host, port: leader.port, user: "pgha_replica",
-            passfile: self.spec.agent == nil ? self.credentials.replicationPassfile : nil)
+            passfile: self.spec.agent == nil
+                ? self.credentials.replicationPassfile : self.passfile.path.withLock { $0 })
+    }
+
+    /// A superuser's query on a standby can hold its replay up, and only the agent can end that: asked when an order that
+    /// usually takes some 30 ms takes long.
+    private func endingSessions(_ pledge: Pledge, _ order: @escaping @Sendable () async -> NodeOutcome) async -> NodeOutcome {
+        guard let agent = self.agent else { return await order() }
+        return await withTaskGroup(of: NodeOutcome?.self) { group in
+            group.addTask { await order() }
+            group.addTask {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: Self.endsSessionsAfter)
+                    guard !Task.isCancelled else { break }
+                    try? await agent.endSessions(EndSessionsRequest(pledge: pledge))
+                }
+                return nil
+            }
+            for await case let outcome? in group {
+                group.cancelAll()
+                return outcome
+            }
+            return .failed(.other("no answer"))
+        }
+    }
+
+    private static let endsSessionsAfter = Duration.milliseconds(200)
+
+    private func note(_ facts: AgentFacts) -> AgentFacts {
+        if let path = facts.passfile { self.passfile.path.withLock { $0 = path } }
+        return facts
     }
 
     private func setup(_ settings: ServerSettings) -> ServerSetup {
@@ -104,6 +144,7 @@ package struct LiveNode: NodeAccess {
         server.access = settings.access.map {
             HBARule(type: $0.type, database: $0.database, user: $0.user, address: $0.address, method: $0.method)
         }
+        server.keepDivergedSeconds = settings.keepDiverged.components.seconds
         server.replicationPassword = self.credentials.replicationPassword.map { WireSecret($0.revealed) }
         return server
     }
@@ -119,7 +160,7 @@ package struct LiveNode: NodeAccess {
         return AsyncStream { continuation in
             let task = Task {
                 do {
-                    for try await event in agent.events() { continuation.yield(event.facts) }
+                    for try await event in agent.events() { continuation.yield(self.note(event.facts)) }
                 } catch {
                     // The end of the stream says it: facts get old, and the caller connects again.
                 }
@@ -146,17 +187,24 @@ package struct LiveNode: NodeAccess {
 
     package func survey() async -> AdoptionSurvey {
         async let server = self.control.survey()
-        let agent: AdoptionSurvey.Agent
-        do {
-            if let client = self.agent {
-                agent = .facts(try await client.facts(timeout: .seconds(3)))
-            } else {
-                agent = .none
-            }
-        } catch {
-            agent = .silent("\(error)")
-        }
+        let agent = await self.surveyAgent()
         return AdoptionSurvey(await server, agent: agent)
+    }
+
+    package func surveyAgent() async -> AdoptionSurvey.Agent {
+        guard let client = self.agent else { return .none }
+        do {
+            return .facts(self.note(try await client.facts(timeout: .seconds(3))))
+        } catch {
+            return .silent("\(error)")
+        }
+    }
+
+    package func prepareAdoption(_ settings: ServerSettings) async throws {
+        let agent = try self.requireAgent("Give 'pgha init --adopt' --superuser-file.")
+        try await agent.adopt(
+            AdoptRequest(
+                server: self.setup(settings), controlPassword: self.credentials.password.map { WireSecret($0.revealed) }))
     }
 
     package func storeEvidence() async throws(NodeFailure) -> StoreEvidence { try await self.control.storeEvidence() }

@@ -29,10 +29,17 @@ package protocol NodeAccess: Sendable {
     /// What `init --adopt` must know. Changes nothing.
     func survey() async -> AdoptionSurvey
 
+    /// What the agent says of its server, as part of a survey. Changes nothing.
+    func surveyAgent() async -> AdoptionSurvey.Agent
+
+    /// Has the agent prepare its running server for being taken over: roles, `sql/`, passwords and access. Restarts
+    /// nothing.
+    func prepareAdoption(_ settings: ServerSettings) async throws
+
     /// The rules as the server knows them. Changes nothing.
     func storeEvidence() async throws(NodeFailure) -> StoreEvidence
 
-    /// The values of ``Adoption/standbyLimits`` that the server runs with.
+    /// The values of ``ManagedSettings/standbyLimits`` that the server runs with.
     func runningLimits() async throws(NodeFailure) -> [String: Int]
 
     // MARK: Settings
@@ -51,10 +58,12 @@ package protocol NodeAccess: Sendable {
 package struct ServerSettings: Hashable, Sendable {
     package var postgres: [String: String]
     package var access: [AccessRule]
+    package var keepDiverged: Duration
 
-    package init(postgres: [String: String], access: [AccessRule]) {
+    package init(postgres: [String: String], access: [AccessRule], keepDiverged: Duration = Timings().keepDiverged) {
         self.postgres = postgres
         self.access = access
+        self.keepDiverged = keepDiverged
     }
 }
 

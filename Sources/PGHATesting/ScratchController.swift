@@ -1,7 +1,7 @@
 internal import AsyncHTTPClient
 internal import Glibc
 package import PGHAClient
-internal import PGHACore
+package import PGHACore
 internal import Synchronization
 
 /// A controller without agents, and the command line, for servers that the test made itself.
@@ -17,6 +17,7 @@ package final class ScratchController: Sendable {
     private let port: Int
     private let reaper: ChildProcess
     private let child = Mutex<ChildProcess?>(nil)
+    private let agents = Mutex<[ChildProcess]>([])
 
     package init() async throws {
         self.directory = try makeTemporaryDirectory("pgha-controller")
@@ -58,6 +59,49 @@ package final class ScratchController: Sendable {
         throw ScratchFailure("the controller does not answer:\n\(self.log)")
     }
 
+    /// Starts an agent for a server that runs already, as the server's user; returns its address once it answers.
+    package func startAgent(_ node: NodeName, data: String, timeout: Duration = .seconds(15)) async throws -> String {
+        let port = try freePort()
+        let arguments =
+            "agent --node \(node) --dir $0/agent-\(node) --data \(data) --listen 127.0.0.1:\(port) --token-file $0/token"
+        let child = try ChildProcess(
+            arguments: [
+                "/bin/bash", "-c", "exec 3<&-; exec $0/pgha \(arguments) >>$0/agent-\(node).log 2>&1 </dev/null",
+                self.directory,
+            ], dropsPrivileges: true)
+        self.agents.withLock { $0.append(child) }
+        let address = "http://127.0.0.1:\(port)"
+        let client = AgentClient(baseURL: address, token: WireSecret(Self.token))
+        let deadline = ContinuousClock.now + timeout
+        while ContinuousClock.now < deadline, child.isRunning {
+            if let facts = try? await client.facts(), case .running = facts.postmaster { return address }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw ScratchFailure("the agent of \(node) does not answer:\n\(self.log(of: node))")
+    }
+
+    /// SIGKILL: their servers run on.
+    package func killAgents() {
+        let agents = self.agents.withLock { agents in
+            defer { agents = [] }
+            return agents
+        }
+        for agent in agents {
+            Glibc.kill(agent.pid, SIGKILL)
+            agent.waitForExit()
+        }
+    }
+
+    /// Copies the store of a controller that does not run, as a backup would.
+    package func copyStore(to name: String) async throws {
+        let files = "\(self.directory)/store"
+        for suffix in ["", "-wal"] where readFile("\(files)/pgha.db\(suffix)") != nil {
+            try await run(["/bin/cp", "\(files)/pgha.db\(suffix)", "\(files)/\(name)\(suffix)"])
+        }
+    }
+
+    package func log(of node: NodeName) -> String { readFile("\(self.directory)/agent-\(node).log") ?? "" }
+
     package func kill() {
         guard let child = self.child.withLock({ $0.take() }) else { return }
         Glibc.kill(child.pid, SIGKILL)
@@ -90,6 +134,7 @@ package final class ScratchController: Sendable {
 
     package func tearDown() {
         self.kill()
+        self.killAgents()
         self.reaper.closePipe()
         self.reaper.waitForExit()
     }

@@ -17,6 +17,8 @@ package final class ScratchPostgres: Sendable {
         package var maxConnections = 40
         /// Lines for `postgresql.conf`, after the defaults below.
         package var settings: [String: String] = [:]
+        /// Whether the configuration is in a directory of its own, named on the command line, as Debian has it.
+        package var hasSeparateConfiguration = false
 
         package init() {}
     }
@@ -39,6 +41,10 @@ package final class ScratchPostgres: Sendable {
 
     package var dataDirectory: String { "\(self.directory)/data" }
     package var socketDirectory: String { "\(self.directory)/run" }
+    /// Where `postgresql.conf` and `pg_hba.conf` are.
+    package var configurationDirectory: String {
+        self.options.hasSeparateConfiguration ? "\(self.directory)/etc" : self.dataDirectory
+    }
     package var logFile: String { "\(self.directory)/log" }
 
     private init(directory: String, port: Int, options: Options) {
@@ -116,11 +122,15 @@ package final class ScratchPostgres: Sendable {
         ]
         settings.merge(self.options.settings) { $1 }
         let lines = settings.sorted { $0.key < $1.key }.map { "\($0.key) = '\($0.value)'\n" }.joined()
-        try self.write("postgresql.conf", lines)
+        let home = self.configurationDirectory
+        if self.options.hasSeparateConfiguration { try makeDirectory(home) }
+        let places = "hba_file = '\(home)/pg_hba.conf'\nident_file = '\(home)/pg_ident.conf'\n"
+        try writeFile("\(home)/postgresql.conf", lines + places)
+        try writeFile("\(home)/pg_ident.conf", "")
         let method = self.options.authentication
         let rules = ["local all all", "host all all 127.0.0.1/32"].map { "\($0) \(method)\n" }
         let replication = ["local replication all", "host replication all 127.0.0.1/32"].map { "\($0) \(method)\n" }
-        try self.write("pg_hba.conf", (rules + replication).joined())
+        try writeFile("\(home)/pg_hba.conf", (rules + replication).joined())
     }
 
     /// Replaces a file of the data directory.
@@ -153,7 +163,7 @@ package final class ScratchPostgres: Sendable {
         // A watcher in the background reads /dev/null as its standard input, hence descriptor 3.
         let script = """
             cd /; exec 2>/dev/null
-            "$0" -D "$1" >>"$2" 2>&1 </dev/null 3<&- & server=$!
+            "$0" -D "$1" -c config_file="$3" >>"$2" 2>&1 </dev/null 3<&- & server=$!
             (
                 read -r _ <&3
                 kill -QUIT $server 2>/dev/null
@@ -167,6 +177,7 @@ package final class ScratchPostgres: Sendable {
         let keeper = try ChildProcess(
             arguments: [
                 "/bin/bash", "-c", script, ScratchPrograms.path("postgres"), self.dataDirectory, self.logFile,
+                "\(self.configurationDirectory)/postgresql.conf",
             ], dropsPrivileges: true)
         self.running.withLock { $0.keeper = keeper }
     }
@@ -223,13 +234,21 @@ package final class ScratchPostgres: Sendable {
             running.keeper = nil
             return keeper
         }
-        guard let keeper, keeper.isRunning else { return }
+        // An agent that took the server over may have started it again.
+        guard keeper?.isRunning == true || self.postmasterPID.map(self.isOurs) == true else { return }
         // The postmaster first, so that it starts no more children.
         let processes = self.processes
         for pid in processes { _ = Glibc.kill(pid, SIGKILL) }
-        keeper.closePipe()
-        keeper.waitForExit()
+        keeper?.closePipe()
+        keeper?.waitForExit()
         for pid in processes { waitUntilGone(pid) }
+    }
+
+    /// Whether a process works in the data directory: another one may have its number by now.
+    private func isOurs(_ pid: Int32) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = readlink("/proc/\(pid)/cwd", &buffer, buffer.count)
+        return count > 0 && String(decoding: buffer[..<count], as: UTF8.self) == self.dataDirectory
     }
 
     /// Immediate stop, by force if that takes long; gives the server's System V shared memory back, which a

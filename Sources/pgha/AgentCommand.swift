@@ -15,20 +15,12 @@ struct AgentCommand: AsyncParsableCommand {
             server running; the next agent for the directory adopts it.
             """)
 
-    @Option(help: "The node's name in the cluster.")
-    var node: String?
-
-    @Option(help: "The state directory: data, log, socket and the agent's own files. Made when missing.")
-    var dir: String?
-
-    @Option(help: "Where the HTTP interface listens: HOST:PORT.")
-    var listen: String?
-
-    @Option(help: "A file with the cluster's token, at least 16 bytes, not readable by others.")
-    var tokenFile: String?
-
-    @Option(help: "The directory of PostgreSQL's programs. Default: as pg_config says, else Debian's newest.")
-    var pgBindir: String?
+    @Option(help: .setting("node", of: .agent)) var node: String?
+    @Option(help: .setting("dir", of: .agent)) var dir: String?
+    @Option(help: .setting("data", of: .agent)) var data: String?
+    @Option(help: .setting("listen", of: .agent)) var listen: String?
+    @Option(help: .setting("token_file", of: .agent)) var tokenFile: String?
+    @Option(help: .setting("pg_bindir", of: .agent)) var pgBindir: String?
 
     @OptionGroup var options: ServiceOptions
 
@@ -36,12 +28,12 @@ struct AgentCommand: AsyncParsableCommand {
         let configuration = try AgentConfiguration(
             file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
             flags: self.options.flags([
-                "node": self.node, "dir": self.dir, "listen": self.listen, "token_file": self.tokenFile,
+                "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen, "token_file": self.tokenFile,
                 "pg_bindir": self.pgBindir,
             ]))
         let settings = AgentSettings(
-            node: configuration.node, directory: configuration.directory, listen: configuration.listen.description,
-            tokenFile: configuration.tokenFile, binaryDirectory: configuration.binaryDirectory)
+            node: configuration.node, directory: configuration.directory, data: configuration.data,
+            listen: configuration.listen.description, tokenFile: configuration.tokenFile, binaryDirectory: configuration.binaryDirectory)
         let logger = configuration.log.start(label: "pgha.agent")
         let service: AgentService
         do {

@@ -38,7 +38,7 @@ extension ConfigCommand {
             let report = try await self.options.client().config()
             let keys = ConfigKeys.settings(report).map(\.key)
             if let key = self.key, !keys.contains(where: { $0 == key || $0.hasPrefix("\(key).") }) {
-                let nearest = NearestWord.of(key, among: keys).map { "Did you mean '\($0)'? " } ?? ""
+                let nearest = NearestKey.of(key, among: keys).map { "Did you mean '\($0)'? " } ?? ""
                 throw CommandError(
                     .failed, "there is no setting '\(key)'", hint: "\(nearest)'pgha config get' lists them.")
             }
@@ -49,7 +49,10 @@ extension ConfigCommand {
     struct Set: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Change settings: KEY=VALUE, such as timings.probe_interval=500ms or postgresql.work_mem=8MB.",
-            discussion: "'postgresql.NAME=' takes a setting of PostgreSQL out again. All of them change, or none.")
+            discussion: """
+                'postgresql.NAME=' takes a setting of PostgreSQL out again. 'access=RULE; RULE' sets who may connect, as \
+                lines of pg_hba.conf: 'host all app 10.0.0.0/8 scram-sha-256'. All of them change, or none.
+                """)
 
         @Argument(help: ArgumentHelp("What to change.", valueName: "key=value"))
         var changes: [String]

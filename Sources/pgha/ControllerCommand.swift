@@ -20,29 +20,13 @@ struct ControllerCommand: AsyncParsableCommand {
             nothing else stops. 'pgha config --print-defaults' shows every setting.
             """)
 
-    @Option(help: "Where the HTTP interface listens: HOST:PORT.")
-    var listen: String?
-
-    @Option(help: "The store's SQLite file; made when it does not exist.")
-    var store: String?
-
-    @Option(help: "A file with the cluster's token, readable by this user alone.")
-    var tokenFile: String?
-
-    @Option(help: "A file in .pgpass format with the passwords of pgha_control and pgha_replica.")
-    var passfile: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "On the hosts of servers without an agent: the file with the password of pgha_replica; libpq's own by default.",
-            valueName: "path"))
-    var replicationPassfile: String?
-
-    @Option(help: "libpq's sslmode for connections to the servers.")
-    var sslmode: String?
-
-    @Option(help: "A file with the certificates to trust.")
-    var sslrootcert: String?
+    @Option(help: .setting("listen", of: .controller)) var listen: String?
+    @Option(help: .setting("store", of: .controller)) var store: String?
+    @Option(help: .setting("token_file", of: .controller)) var tokenFile: String?
+    @Option(help: .setting("passfile", of: .controller)) var passfile: String?
+    @Option(help: .setting("replication_passfile", of: .controller)) var replicationPassfile: String?
+    @Option(help: .setting("sslmode", of: .controller)) var sslmode: String?
+    @Option(help: .setting("sslrootcert", of: .controller)) var sslrootcert: String?
 
     @OptionGroup var options: ServiceOptions
 

@@ -16,7 +16,7 @@ struct PGHA: AsyncParsableCommand {
                     InitCommand.self, CheckCommand.self, StatusCommand.self, HistoryCommand.self,
                     FailoverCommandLine.self,
                     SwitchoverCommandLine.self, RejoinCommandLine.self, RestartCommandLine.self, PauseCommand.self,
-                    ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, StoreCommand.self,
+                    ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, SchemaCommand.self, StoreCommand.self,
                 ]),
             CommandGroup(
                 name: "Services:",

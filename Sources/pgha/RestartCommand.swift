@@ -6,10 +6,11 @@ import PGHACore
 /// `pgha restart`.
 struct RestartCommandLine: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restart", abstract: "Restart PostgreSQL on one standby, or on all of them one at a time.",
+        commandName: "restart", abstract: "Restart PostgreSQL on one node, or on all standbys one at a time.",
         discussion: """
-            That is how settings that wait for a restart take effect. A leader is never restarted under its \
-            clients: run 'pgha switchover' first, then restart it.
+            That is how settings that wait for a restart take effect. A leader is not restarted under its clients: \
+            run 'pgha switchover' first, then restart it. Only while the cluster is paused it is restarted in place, \
+            which limits such as max_connections need to be lowered.
             """)
 
     @Argument(help: "The node to restart; every standby when left out.")

@@ -69,6 +69,11 @@ final class AgentRig: Sendable {
         guard output.status == 0 else { throw RigError(text: "\(words): \(output.complaint)") }
     }
 
+    /// As root, for what the server must write to.
+    func giveToServerUser(_ path: String) async throws {
+        try await self.shell(["/bin/chown", "-R", "postgres:postgres", path])
+    }
+
     /// The words before a command that must run as the servers' user.
     static var asServerUser: [String] {
         geteuid() == 0 ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] : []

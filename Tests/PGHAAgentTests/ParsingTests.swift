@@ -18,6 +18,45 @@ import Testing
         #expect(AutoConf.quoted("a\nport = 1") == "'a port = 1'")
     }
 
+    @Test func aPostmastersOptionsAreKeptButForItsDataDirectory() {
+        let data = "/tmp"
+        #expect(AdoptedServer.options("/usr/lib/postgresql/15/bin/postgres \"-D\" \"/tmp\"\n", data: data) == [])
+        let debian =
+            "/usr/lib/postgresql/15/bin/postgres \"-D\" \"/tmp\" \"-c\" \"config_file=/etc/postgresql/15/a b/postgresql.conf\""
+        #expect(
+            AdoptedServer.options(debian, data: data) == ["-c", "config_file=/etc/postgresql/15/a b/postgresql.conf"])
+        // The configuration's directory, which names the data directory in turn.
+        #expect(
+            AdoptedServer.options("/bin/postgres \"-D\" \"/usr\" \"-p\" \"5433\"", data: data)
+                == ["-p", "5433", "-c", "config_file=/usr/postgresql.conf"])
+        #expect(AdoptedServer.options("", data: data) == [])
+    }
+
+    @Test func anAdoptedServersFilesFollowACopyOnlyWhereTheyAreWithinTheData() {
+        var server = AdoptedServer(
+            data: "/srv/data", options: [], configFile: "/srv/data/postgresql.conf", hbaFile: "/etc/pg/pg_hba.conf",
+            identFile: "/srv/data/pg_ident.conf", settings: ["unix_socket_directories": "\"/run/a\", /tmp"],
+            hasChecksums: true)
+        #expect(server.place(server.configFile, data: "/srv/data.new") == "/srv/data.new/postgresql.conf")
+        #expect(server.place(server.hbaFile, data: "/srv/data.new") == "/etc/pg/pg_hba.conf")
+        #expect(server.socketDirectory == "/run/a")
+        let files = ManagedFiles(
+            node: NodeName("a")!, setup: ServerSetup(port: 5433, settings: ["wal_level": "logical"]),
+            socketDirectory: "/x", systemUser: "postgres", adopted: server)
+        #expect(files.problem == nil)
+        #expect(files.configuration.contains("unix_socket_directories = '\"/run/a\", /tmp'"))
+        #expect(files.configuration.contains("wal_level = 'logical'"))
+        #expect(!files.configuration.contains("wal_log_hints"))
+        #expect(!files.configuration.contains("max_wal_senders"))
+        #expect(!files.accessRules("").contains("local all postgres"))
+        server.hasChecksums = false
+        var without = files
+        without.adopted = server
+        #expect(without.configuration.contains("wal_log_hints = 'on'"))
+        without.adopted = nil
+        #expect(without.accessRules("").contains("local all postgres peer map=pgha"))
+    }
+
     @Test func theEndOfWALIsReadFromWhatWALDumpSays() {
         let segment: UInt64 = 16 << 20
         let length =
@@ -49,6 +88,18 @@ import Testing
         #expect(segment.fileName(segmentSize: 16 << 20) == "000000020000001600000074")
         #expect(WALSegmentName("00000002.history", segmentSize: 16 << 20) == nil)
         #expect(WALSegmentName.historyFileName(TimelineID(26)) == "0000001A.history")
+    }
+
+    @Test func savedWALIsKeptForItsTimeAndTheNewestOfANodeForEver() throws {
+        let a = try #require(NodeName("a"))
+        func name(_ node: NodeName, _ seconds: Int64) -> String {
+            DivergedFiles.directoryName(node: node, timeline: TimelineID(2), seconds: seconds)
+        }
+        let b = try #require(NodeName("b_c"))
+        let names = [name(a, 1000), name(a, 2000), name(a, 3000), name(b, 500), "notes", name(a, 400) + "_data"]
+        #expect(DivergedFiles.expired(names, before: 2500) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
+        #expect(DivergedFiles.expired(names, before: .max) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
+        #expect(DivergedFiles.expired(names, before: 0) == [])
     }
 
     @Test func heartbeatsAreCountedApart() {

@@ -111,6 +111,54 @@ extension AgentServerTests {
         }
     }
 
+    /// On one host the tablespace's own place is taken, on another it may be missing: the copy has its own.
+    @Test func aServerWithTablespacesIsCopiedWithPlacesOfItsOwn() async throws {
+        try await withAgents(["n1", "n2"]) { rigs in
+            let leader = rigs[0]
+            let node = rigs[1]
+            _ = try await leader.initialize(pledge(1))
+            let place = leader.directory + "/far=away"
+            try DurableFile.makeDirectory(place)
+            if geteuid() == 0 { try await leader.giveToServerUser(place) }
+            // The leader stands behind the fence, and this statement can have no other before it.
+            try await leader.sql("SET synchronous_commit = local; ALTER ROLE postgres SET synchronous_commit = local")
+            try await leader.sql("CREATE TABLESPACE far LOCATION '\(place)'")
+            try await leader.sql("SET synchronous_commit = local; CREATE TABLE t (i int) TABLESPACE far; INSERT INTO t VALUES (1)")
+            #expect(try await node.rejoin(leader, pledge(1), suffix: 1).method == "clone")
+            try await leader.sql("SET synchronous_commit = local; INSERT INTO t VALUES (2)")
+            try await node.eventually("the copy follows") {
+                try await node.sql("SELECT string_agg(i::text, ',' ORDER BY i) FROM t") == "1,2"
+            }
+            let location = try await node.sql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'far'")
+            #expect(location.hasPrefix(node.data + ".tablespaces/"))
+            // A second copy replaces the first, with its tablespaces.
+            _ = try await node.client.stop()
+            try DurableFile.write("x", to: node.directory + "/agent/rewinding", mode: 0o644)
+            #expect(try await node.rejoin(leader, pledge(1), suffix: 2).method == "clone")
+            try await node.eventually("the second copy follows") { try await node.sql("SELECT count(*) FROM t") == "2" }
+            try await node.eventually("the first one's tablespace is gone") { !DurableFile.exists(location) }
+        }
+    }
+
+    @Test func savedWALIsRemovedAfterItsTime() async throws {
+        try await withAgents(["n1"]) { rigs in
+            let rig = rigs[0]
+            _ = try await rig.initialize(pledge(1))
+            let saved = rig.directory + "/diverged"
+            for name in ["20200101T000000Z_n1_tl1", "20200102T000000Z_n1_tl1", "mine"] {
+                try DurableFile.makeDirectory("\(saved)/\(name)")
+                try DurableFile.write("x", to: "\(saved)/\(name)/summary.json")
+                if geteuid() == 0 { try await rig.giveToServerUser("\(saved)/\(name)") }
+            }
+            var server = rig.server
+            server.keepDivergedSeconds = 3600
+            _ = try await rig.client.apply(SettingsRequest(server: server))
+            try await rig.eventually("the older one is gone") {
+                try DurableFile.list(saved) == ["20200102T000000Z_n1_tl1", "mine"]
+            }
+        }
+    }
+
     // MARK: - Scenes
 
     /// `new` is a streaming clone of `old`.

@@ -112,4 +112,25 @@ import Testing
             AgentFacts(node: Self.a, agentPID: 1, postmaster: .running(pid: 2), systemIdentifier: 7))
         #expect(self.codes(surveys) == [])
     }
+
+    @Test func agentsAreJudgedBeforeTheyTouchTheirServers() {
+        func facts(_ name: String, _ identifier: UInt64, pledge: Pledge? = nil) -> AdoptionSurvey.Agent {
+            .facts(
+                AgentFacts(
+                    node: NodeName(name)!, agentPID: 1, postmaster: .running(pid: 2), pledge: pledge,
+                    systemIdentifier: identifier))
+        }
+        var spec = ClusterSpec(
+            name: "demo",
+            nodes: ["a", "b", "c"].map { NodeSpec(name: NodeName($0)!, host: $0, port: 5432, agent: "http://\($0)") })
+        let a = NodeName("a")!, b = NodeName("b")!, c = NodeName("c")!
+        #expect(Adoption.judgeAgents(spec, [a: facts("a", 7), b: facts("b", 7), c: facts("c", 7)]).isEmpty)
+        let pledge = Pledge(number: RuleNumber(term: Term(1), version: 0), nonce: 1)
+        let problems = Adoption.judgeAgents(
+            spec, [a: facts("a", 7, pledge: pledge), b: facts("b", 8), c: .silent("refused")])
+        #expect(problems.map(\.code) == ["pledged", "agent_silent", "system_identifier"])
+        // A node without an agent is nobody's to judge here.
+        spec.nodes[2].agent = nil
+        #expect(Adoption.judgeAgents(spec, [a: facts("a", 7), b: facts("b", 7)]).isEmpty)
+    }
 }

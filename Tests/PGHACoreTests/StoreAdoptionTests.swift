@@ -153,4 +153,31 @@ import Testing
         // Nothing may be asked of it a second time once a rule is in force.
         #expect(coordinator.mayAdoptStore == false)
     }
+
+    @Test func whileTheOnlyLeaderIsAwayWhatIsAskedSaysWhatIsWaitedFor() throws {
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        _ = try coordinator.adoptStore(
+            spec: Self.spec(),
+            answers: [Self.a: Self.evidence(), Self.b: Self.evidence(primary: true), Self.c: Self.evidence()],
+            failures: [:], at: .origin
+        ).get()
+        var effects = coordinator.handle(.stored, at: .origin)
+        // The servers' controller died with the leader: nobody answers for it.
+        for step in Int64(1)...20 {
+            for order in effects.send where order.node == Self.b {
+                effects = coordinator.handle(
+                    .answered(order.node, order.command, .failed(.unreachable("connection refused"))), at: at(step * 100))
+            }
+            effects = coordinator.handle(.tick, at: at(step * 100))
+        }
+        guard case .failure(let refusal) = coordinator.request(.switchover(target: Self.c), at: at(3000)) else {
+            Issue.record("a switchover was accepted")
+            return
+        }
+        #expect(refusal.code == "not_ready")
+        #expect(refusal.message.contains("only b may lead first, and it does not yet: "))
+        #expect(refusal.message.contains("connection refused"))
+        #expect(coordinator.status(at: at(3000)).waitingFor?.contains("b") == true)
+        #expect(coordinator.mayAdoptStore)
+    }
 }

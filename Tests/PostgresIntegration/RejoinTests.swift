@@ -57,6 +57,9 @@ extension RealClusters { @Suite struct RejoinTests {
             #expect(fields.commits >= 1)
             #expect(fields.bytes > 500)
             #expect(fields.relations.contains { $0.hasSuffix("public.ids") })
+            // The new leader never had this one: the diverged server named it.
+            #expect(fields.relations.contains("postgres.public.only_here"))
+            #expect(!fields.relations.contains { $0.hasPrefix("file ") })
         }
     }
 

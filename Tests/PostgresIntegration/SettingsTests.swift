@@ -1,4 +1,5 @@
 import PGHAClient
+import PGHACommand
 import PGHACore
 import PGHAPostgres
 import PGHATesting
@@ -29,6 +30,88 @@ struct SettingsTests {
         #expect(pending.map(\.node) == [leader.name.text])
         #expect(pending.first?.reason?.contains("333 is set") == true)
         #expect(pending.first?.reason?.contains("pgha switchover") == true)
+    }
+
+    @Test func aLimitThatIsTakenOutOfTheSpecificationIsLoweredOnTheLeaderFirst() async throws {
+        var options = ScratchCluster.Options()
+        options.postgres = ["max_connections": "150"]
+        let cluster = try await ScratchCluster.start(options)
+        defer { cluster.tearDown() }
+        let leader = try await cluster.leader()
+        let standbys = cluster.nodes.filter { $0.name != leader.name }
+        for node in cluster.nodes { try await self.wait(for: "max_connections", "150", on: node, of: cluster) }
+        _ = try await cluster.client.setConfig(ConfigPatch(postgres: ["max_connections": nil]))
+        let waiting = try await cluster.wait(for: "the leader to wait for a restart") { status in
+            status[leader.name.text]?.problems.contains("waits for a restart: max_connections") == true
+        }
+        for node in standbys {
+            #expect(waiting[node.name.text]?.problems.contains { $0.contains("waits for a restart") } == false)
+        }
+        let pending = try await cluster.client.config().pendingRestart
+        #expect(pending.first?.reason?.contains("max_connections: 100 is set, it runs with 150") == true)
+        #expect(pending.first?.reason?.contains("'pgha pause'") == true)
+
+        let refused = await #expect(throws: ControllerFailure.self) {
+            _ = try await cluster.client.restart(RestartCommand(node: leader.name.text))
+        }
+        #expect("\(String(describing: refused))".contains("pgha pause"))
+        _ = try await cluster.client.pause()
+        try await cluster.wait(for: "the pause") { $0.paused }
+        _ = try await cluster.client.restart(RestartCommand(node: leader.name.text))
+        try await self.wait(for: "max_connections", "100", on: leader, of: cluster)
+        _ = try await cluster.client.resume()
+        try await cluster.wait(for: "the standbys' turn") { status in
+            status.leader == leader.name.text && status.term == 1
+                && standbys.allSatisfy { node in
+                    status[node.name.text]?.problems.contains("waits for a restart: max_connections") == true
+                }
+        }
+        _ = try await cluster.client.restart(RestartCommand())
+        for node in standbys { try await self.wait(for: "max_connections", "100", on: node, of: cluster) }
+    }
+
+    @Test func whoMayConnectIsChangedOnEveryServerAndTheClusterGoesOn() async throws {
+        let cluster = try await ScratchCluster.start()
+        defer { cluster.tearDown() }
+        let leader = try await cluster.leader()
+        try await cluster.query("CREATE ROLE app LOGIN PASSWORD 'app'", on: leader)
+        #expect(try await self.lets("app", in: cluster.nodes, of: cluster, until: true))
+        let rules = "access=host all \(ScratchCluster.user) samehost scram-sha-256; host all all all reject"
+        _ = try await cluster.client.setConfig(ConfigKeys.patch([rules]))
+        #expect(try await self.lets("app", in: cluster.nodes, of: cluster, until: false))
+        #expect(try await cluster.client.config().access?.count == 2)
+        // Streaming, probes and a switchover do not depend on the rules for clients.
+        _ = try await cluster.client.switchover(SwitchoverCommand())
+        try await cluster.wait(for: "another leader") { $0.term == 2 && $0.phase == "steady" }
+        try await cluster.waitUntilComplete()
+        #expect(try await self.lets("app", in: cluster.nodes, of: cluster, until: false))
+        // A rule that no server understands changes nothing.
+        await #expect(throws: ControllerFailure.self) {
+            _ = try await cluster.client.setConfig(
+                ConfigPatch(access: [AccessRule(type: "host", database: "all", user: "all", address: nil, method: "md5")]))
+        }
+    }
+
+    /// Whether each server lets the role in, or none does: polled until `wanted` holds.
+    private func lets(
+        _ role: String, in nodes: [ScratchCluster.Node], of cluster: ScratchCluster, until wanted: Bool
+    ) async throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(15)
+        while ContinuousClock.now < deadline {
+            var answers: Set<Bool> = []
+            for node in nodes {
+                var parameters = cluster.parameters(node)
+                parameters.user = role
+                parameters.database = "postgres"
+                parameters.password = Secret(role)
+                let session = try? await PostgresConnection.open(parameters)
+                answers.insert(session != nil)
+                await session?.close()
+            }
+            if answers == [wanted] { return true }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return false
     }
 
     private func wait(

@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct CheckJudgementTests {
     @Test func aSoundClusterHasNoFailures() throws {
-        let report = CheckReport(CheckJudgement.findings(try Self.sound(), copies: 2))
+        let report = CheckReport(CheckJudgement.findings(try Self.sound(), spec: Self.spec))
         #expect(report.ok)
         #expect(report.count(.warn) == 0)
         try expectSnapshot(CheckView.lines(report).rendered(colour: false), "check-sound.txt")
@@ -20,7 +20,7 @@ import Testing
         surveys[1].server = .refuses(.role, text: "password authentication failed for user \"pgha_control\"")
         surveys[2].agent = .silent(url: "http://127.0.0.1:18433", reason: "connection refused")
         surveys[2].server = .unreachable(text: "Connection refused")
-        let report = CheckReport(CheckJudgement.findings(surveys, copies: 2))
+        let report = CheckReport(CheckJudgement.findings(surveys, spec: Self.spec))
         try expectSnapshot(CheckView.lines(report).rendered(colour: false), "check-broken.txt")
         #expect(!report.ok)
     }
@@ -35,7 +35,7 @@ import Testing
     func aSettingThatCannotBeIsAFailure(name: String, value: String, code: String) throws {
         var surveys = try Self.sound()
         try Self.change(&surveys[0]) {
-            $0.settings[name] = .init(value: value, source: "default", pendingRestart: false)
+            $0.server.settings[name] = .init(value, source: "default")
         }
         #expect(Self.codes(surveys, .fail) == [code])
     }
@@ -43,7 +43,7 @@ import Testing
     @Test func aManagedSettingOnTheCommandLineIsAFailure() throws {
         var surveys = try Self.sound()
         try Self.change(&surveys[1]) {
-            $0.settings["primary_conninfo"] = .init(value: "host=x", source: "command line", pendingRestart: false)
+            $0.server.settings["primary_conninfo"] = .init("host=x", source: "command line")
         }
         #expect(Self.codes(surveys, .fail) == ["command_line"])
     }
@@ -51,7 +51,7 @@ import Testing
     @Test func aStandbyMustNotHaveSmallerLimitsThanThePrimary() throws {
         var surveys = try Self.sound()
         try Self.change(&surveys[2]) {
-            $0.settings["max_connections"] = .init(value: "50", source: "default", pendingRestart: false)
+            $0.server.settings["max_connections"] = .init("50", source: "default")
         }
         #expect(Self.codes(surveys, .fail) == ["max_connections"])
     }
@@ -65,23 +65,23 @@ import Testing
                 .init(whose: "role app", name: "client_min_messages", value: "error"),
             ]
         }
-        let warnings = CheckJudgement.findings(surveys, copies: 2).filter { $0.severity == .warn }
+        let warnings = CheckJudgement.findings(surveys, spec: Self.spec).filter { $0.severity == .warn }
         #expect(warnings.map(\.code) == ["synchronous_commit", "client_min_messages"])
         #expect(warnings.first?.hint == "ALTER ROLE app IN DATABASE shop RESET synchronous_commit, if they matter.")
     }
 
     @Test func strangersTwoPrimariesAndOtherVersionsAreFailures() throws {
         var surveys = try Self.sound()
-        try Self.change(&surveys[2]) { $0.systemIdentifier = 9 }
+        try Self.change(&surveys[2]) { $0.server.systemIdentifier = 9 }
         #expect(Self.codes(surveys, .fail) == ["system_identifier"])
         surveys = try Self.sound()
-        try Self.change(&surveys[2]) { $0.inRecovery = false }
+        try Self.change(&surveys[2]) { $0.server.inRecovery = false }
         #expect(Self.codes(surveys, .fail) == ["two_primaries"])
         surveys = try Self.sound()
-        try Self.change(&surveys[2]) { $0.version = 160_004 }
+        try Self.change(&surveys[2]) { $0.server.version = 160_004 }
         #expect(Self.codes(surveys, .fail) == ["versions"])
         surveys = try Self.sound()
-        try Self.change(&surveys[2]) { $0.timeline = TimelineID(7) }
+        try Self.change(&surveys[2]) { $0.server.position.history = TimelineHistory(timeline: TimelineID(7)) }
         #expect(Self.codes(surveys, .fail) == ["timeline"])
     }
 
@@ -96,7 +96,7 @@ import Testing
     @Test func aServerThatIsNotMadeYetIsNoProblem() throws {
         var surveys = try Self.sound()
         for index in surveys.indices { surveys[index].server = .notMadeYet }
-        #expect(CheckReport(CheckJudgement.findings(surveys, copies: 2)).ok)
+        #expect(CheckReport(CheckJudgement.findings(surveys, spec: Self.spec)).ok)
     }
 
     @Test func littleDiskIsWarnedAboutAndNoDiskIsAFailure() throws {
@@ -110,10 +110,22 @@ import Testing
         #expect(Self.codes(surveys, .fail) == ["disk"])
     }
 
+    @Test func scriptsThatThePrimaryLacksAreNamedWithWhatToRun() throws {
+        let scripts = [(number: 1, name: "001_roles"), (number: 3, name: "003_more")]
+        let surveys = try Self.sound()
+        let findings = CheckJudgement.findings(surveys, spec: Self.spec, scripts: scripts).filter { $0.severity == .fail }
+        #expect(findings.map(\.code) == ["scripts"])
+        #expect(findings.first?.node == "a")
+        #expect(findings.first?.message == "not applied: sql/003_more.sql")
+        #expect(findings.first?.hint?.contains("pgha schema apply --superuser-file FILE") == true)
+    }
+
     // MARK: - Samples
 
+    private static let spec = ClusterSpec(name: "demo", nodes: [])
+
     private static func codes(_ surveys: [NodeSurvey], _ severity: Finding.Severity) -> [String] {
-        CheckJudgement.findings(surveys, copies: 2).filter { $0.severity == severity }.map(\.code)
+        CheckJudgement.findings(surveys, spec: Self.spec).filter { $0.severity == severity }.map(\.code)
     }
 
     private static func change(_ survey: inout NodeSurvey, _ body: (inout ServerSurvey) -> Void) throws {
@@ -134,12 +146,13 @@ import Testing
                 "max_wal_senders": "10", "max_replication_slots": "10", "max_slot_wal_keep_size": "8192",
                 "recovery_target_timeline": "latest",
             ]
-            let server = ServerSurvey(
-                version: 150_018, systemIdentifier: 77, inRecovery: index > 0, timeline: TimelineID(3),
-                settings: values.mapValues { .init(value: $0, source: "configuration file", pendingRestart: false) },
-                overrides: [], role: "pgha_control", missingRights: [], clockOffset: .milliseconds(2),
-                clockError: .milliseconds(1))
-            return NodeSurvey(node: node, server: .answers(server), agent: .answers(facts))
+            let server = AdoptableServer(
+                version: 150_018, systemIdentifier: 77, inRecovery: index > 0,
+                position: WALPosition(history: TimelineHistory(timeline: TimelineID(3)), end: LSN(1)),
+                settings: values.mapValues { .init($0) }, scripts: [1, 2])
+            let survey = ServerSurvey(
+                server, role: "pgha_control", clockOffset: .milliseconds(2), clockError: .milliseconds(1))
+            return NodeSurvey(node: node, server: .answers(survey), agent: .answers(facts))
         }
     }
 }
@@ -156,7 +169,7 @@ struct ServerSurveyorTests {
         _ = try await server.query("ALTER ROLE weak IN DATABASE postgres SET synchronous_commit = 'off'")
         _ = try await server.query("ALTER DATABASE postgres SET synchronous_commit = 'on'")
 
-        let survey = await ServerSurveyor(parameters: server.parameters()).survey()
+        let survey = await ServerSurveyor(node: NodeName("a")!, parameters: server.parameters()).survey()
         guard case .answers(let answer) = survey else {
             Issue.record("no answer: \(survey)")
             return
@@ -175,7 +188,7 @@ struct ServerSurveyorTests {
 
         var parameters = server.parameters()
         parameters.user = "weak"
-        guard case .answers(let weak) = await ServerSurveyor(parameters: parameters).survey() else {
+        guard case .answers(let weak) = await ServerSurveyor(node: NodeName("a")!, parameters: parameters).survey() else {
             Issue.record("no answer for a role without rights")
             return
         }
@@ -184,7 +197,7 @@ struct ServerSurveyorTests {
         #expect(weak.missingRights.contains("membership in pg_monitor"))
         #expect(weak.missingRights.contains("EXECUTE ON pg_promote(boolean, integer)"))
         try await server.stop()
-        guard case .unreachable = await ServerSurveyor(parameters: server.parameters()).survey() else {
+        guard case .unreachable = await ServerSurveyor(node: NodeName("a")!, parameters: server.parameters()).survey() else {
             Issue.record("a stopped server answered")
             return
         }
@@ -197,7 +210,7 @@ struct ServerSurveyorTests {
         var parameters = server.parameters()
         parameters.host = "127.0.0.1"
         parameters.password = Secret("wrong")
-        let survey = await ServerSurveyor(parameters: parameters).survey()
+        let survey = await ServerSurveyor(node: NodeName("a")!, parameters: parameters).survey()
         guard case .refuses(.role, _) = survey else {
             Issue.record("\(survey)")
             return

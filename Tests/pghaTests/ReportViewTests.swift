@@ -87,6 +87,25 @@ import Testing
         #expect(patch.postgres == ["work_mem": "8MB", "jit": nil])
     }
 
+    @Test func accessRulesAreLinesOfPgHBA() throws {
+        let words = "access=host all app 10.0.0.0/8 scram-sha-256; local all all peer"
+        let patch = try ConfigKeys.patch([words])
+        #expect(patch.access?.map(\.line) == ["host all app 10.0.0.0/8 scram-sha-256", "local all all peer"])
+        var spec = ClusterSpec(name: "demo", nodes: [try Sample.node("a")])
+        func shown() -> String? {
+            ConfigKeys.settings(ConfigReport(spec, pendingRestart: [])).first { $0.key == "access" }?.value
+        }
+        #expect(shown() == "host all all all scram-sha-256")
+        spec = try decoded(ConfigPatch.self, from: JSONText.line(patch)).applied(to: spec)
+        #expect(shown() == "host all app 10.0.0.0/8 scram-sha-256; local all all peer")
+        spec = try ConfigKeys.patch(["access="]).applied(to: spec)
+        #expect(shown() == "(nobody but pgha)")
+        #expect(throws: ControllerRefusal.self) {
+            try ConfigPatch(access: [AccessRule(type: "host", database: "all", user: "a b", address: "all", method: "md5")])
+                .applied(to: spec)
+        }
+    }
+
     /// A null in JSON takes a setting out; it must survive the wire.
     @Test func aSettingTakenOutIsNullOnTheWire() throws {
         let patch = try ConfigKeys.patch(["postgresql.jit="])
@@ -99,6 +118,8 @@ import Testing
         ("timings.prob_interval=1s", "Did you mean 'timings.probe_interval'?"), ("copies", "Write KEY=VALUE."),
         ("timings.lease=5", "Give a duration with its unit"), ("durability.copies=two", "Give a whole number"),
         ("timings.max_lag_bytes=1MB", "Give a number of bytes"),
+        ("access=host all all trust", "Write TYPE DATABASE USER ADDRESS METHOD"),
+        ("access=hots all all all trust", "Give one of local, host"), ("acess=", "Did you mean 'access'?"),
     ])
     func aMistakeNamesTheNextStep(word: String, hint: String) {
         let problem = #expect(throws: ConfigKeys.Problem.self) { try ConfigKeys.patch([word]) }

@@ -31,6 +31,8 @@ struct pgha_file_status {
     /// Type and permission bits as in `st_mode`.
     uint32_t mode;
     uint32_t owner;
+    /// The file system.
+    uint64_t device;
     /// Bytes of content, and bytes occupied on disk.
     int64_t size;
     int64_t occupied;

@@ -70,6 +70,15 @@ enum DurableFile {
         throw SystemError("stat \(path)")
     }
 
+    /// Where a symbolic link points to; nil when it is none.
+    static func linkTarget(_ path: String) -> String? {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            bytes.baseAddress.map { readlink(path, $0.assumingMemoryBound(to: CChar.self), bytes.count) } ?? -1
+        }
+        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+    }
+
     /// Makes a directory for its owner alone; fine when it is there.
     static func makeDirectory(_ path: String, mode: mode_t = 0o700) throws {
         guard mkdir(path, mode) == 0 || errno == EEXIST else { throw SystemError("mkdir \(path)") }

@@ -9,6 +9,10 @@ struct ManagedFiles: Sendable {
     var socketDirectory: String
     /// The name of the operating system's user that the agent runs as.
     var systemUser: String
+    /// Of a server that somebody else made; its files may be anywhere.
+    var adopted: AdoptedServer?
+    /// Whether its superuser `postgres` is let in too, for as long as it takes to make the agent's own.
+    var admitsBootstrap = false
 
     static let includeName = "pgha.conf"
     static let begin = "# pgha begin"
@@ -16,58 +20,77 @@ struct ManagedFiles: Sendable {
     /// The map by which the agent's user becomes the superuser `postgres` over the Unix socket.
     static let identMap = "pgha"
 
-    /// Settings that a cluster under pgha must not set otherwise, because the procedures rely on them.
-    static let managed: Set<String> = [
-        "listen_addresses", "port", "unix_socket_directories", "wal_level", "hot_standby", "synchronous_commit",
-        "synchronous_standby_names", "primary_conninfo", "primary_slot_name", "restore_command", "cluster_name",
-        "full_page_writes", "fsync", "logging_collector", "data_directory", "hba_file", "ident_file",
-        "recovery_target", "recovery_target_timeline", "allow_alter_system", "pgha.term", "external_pid_file",
-    ]
+    /// A default of pgha's that a specification may override. The reason is for whoever reads this.
+    private struct Default {
+        let name: String
+        let value: String
+        /// Whether procedures are slow or impossible without it, so that a server that somebody else made gets it too.
+        let isNeeded: Bool
 
-    /// Name, value, reason. Defaults of DESIGN section 6; a setup may override those that are not in ``managed``.
-    private var defaults: [(String, String, String)] {
-        [
-            ("wal_log_hints", "on", "pg_rewind needs it, checksums or not known beforehand"),
-            ("max_wal_senders", "10", "peers, base backups and a reserve"),
-            ("max_replication_slots", "10", "one for each peer"),
-            ("wal_sender_timeout", "5s", "a vanished standby is noticed"),
-            ("wal_receiver_timeout", "5s", "a vanished primary is noticed"),
-            ("wal_receiver_status_interval", "1s", "positions are fresh"),
-            ("wal_retrieve_retry_interval", "200ms", "a follower attaches quickly"),
-            ("max_slot_wal_keep_size", "8GB", "a standby that is gone must not fill the disk"),
-            ("wal_keep_size", "128MB", "a short absence needs no slot"),
-            ("hot_standby_feedback", "off", "a standby's query must not bloat the primary"),
-            ("max_standby_streaming_delay", "30s", "a query on a standby delays replay no longer"),
-            ("password_encryption", "scram-sha-256", "the roles of pgha authenticate so"),
-        ]
+        init(_ name: String, _ value: String, needed: Bool = false, _ reason: String) {
+            self.name = name
+            self.value = value
+            self.isNeeded = needed
+        }
     }
 
-    /// The content of `pgha.conf`.
+    /// Defaults of DESIGN section 6.
+    private static let defaults = [
+        Default("wal_log_hints", "on", needed: true, "pg_rewind needs it, checksums or not known beforehand"),
+        Default("max_wal_senders", "10", "peers, base backups and a reserve"),
+        Default("max_replication_slots", "10", "one for each peer"),
+        Default("wal_sender_timeout", "5s", needed: true, "a vanished standby is noticed"),
+        Default("wal_receiver_timeout", "5s", needed: true, "a vanished primary is noticed"),
+        Default("wal_receiver_status_interval", "1s", needed: true, "positions are fresh"),
+        Default("wal_retrieve_retry_interval", "200ms", needed: true, "a follower attaches quickly"),
+        Default("max_slot_wal_keep_size", "8GB", "a standby that is gone must not fill the disk"),
+        Default("wal_keep_size", "128MB", "a short absence needs no slot"),
+        Default("hot_standby_feedback", "off", "a standby's query must not bloat the primary"),
+        Default("max_standby_streaming_delay", "30s", "a query on a standby delays replay no longer"),
+        Default("password_encryption", "scram-sha-256", "the roles of pgha authenticate so"),
+    ]
+
+    /// The content of `pgha.conf`. A server that somebody else made keeps its own settings but for those that
+    /// procedures need.
     var configuration: String {
         var lines = ["# Written by pgha's agent; changes here are lost. Use `pgha config set`."]
         func add(_ name: String, _ value: String) { lines.append("\(name) = \(AutoConf.quoted(value))") }
-        add("listen_addresses", self.setup.listenAddresses.joined(separator: ","))
         add("port", "\(self.setup.port)")
-        add("unix_socket_directories", self.socketDirectory)
-        add("cluster_name", self.node.text)
-        add("wal_level", self.setup.settings["wal_level"] == "logical" ? "logical" : "replica")
-        add("hot_standby", "on")
+        if let adopted = self.adopted {
+            for (name, value) in adopted.settings.sorted(by: { $0.key < $1.key }) { add(name, value) }
+        } else {
+            add("listen_addresses", self.setup.listenAddresses.joined(separator: ","))
+            add("unix_socket_directories", self.socketDirectory)
+            add("cluster_name", self.node.text)
+            add("logging_collector", "off")
+            add("hot_standby", "on")
+            add("wal_level", "replica")
+            add("fsync", "on")
+        }
         add("full_page_writes", "on")
         add("synchronous_commit", "on")
-        add("logging_collector", "off")
         add("recovery_target_timeline", "latest")
-        for (name, value, _) in self.defaults where self.setup.settings[name] == nil { add(name, value) }
-        for (name, value) in self.setup.settings.sorted(by: { $0.key < $1.key }) where !Self.managed.contains(name) {
-            add(name, value)
+        for setting in Self.defaults where self.setup.settings[setting.name] == nil {
+            if self.adopted != nil, !setting.isNeeded { continue }
+            if self.adopted?.hasChecksums == true, setting.name == "wal_log_hints" { continue }
+            add(setting.name, setting.value)
         }
+        // Last, so that a value that may be chosen (wal_level = logical) goes over the one above.
+        for (name, value) in self.setup.settings.sorted(by: { $0.key < $1.key }) { add(name, value) }
         return lines.joined(separator: "\n") + "\n"
     }
 
     /// `pg_hba.conf` with the block of pgha first, so that nothing before it shadows it.
     func accessRules(_ text: String) -> String {
-        var lines = [
-            "local all postgres peer map=\(Self.identMap)", "local replication postgres peer map=\(Self.identMap)",
-        ]
+        var lines: [String] = []
+        if self.adopted != nil {
+            lines.append("local all \(AdoptedServer.role) peer map=\(Self.identMap)")
+            lines.append("host all \(AdoptedServer.role) all reject")
+        }
+        if self.adopted == nil || self.admitsBootstrap {
+            lines.append("local all postgres peer map=\(Self.identMap)")
+            lines.append("local replication postgres peer map=\(Self.identMap)")
+        }
         for network in self.setup.trustedNetworks {
             lines.append("host all pgha_control,pgha_replica \(network) scram-sha-256")
             lines.append("host replication pgha_replica,pgha_control \(network) scram-sha-256")
@@ -81,7 +104,8 @@ struct ManagedFiles: Sendable {
 
     /// `pg_ident.conf` with the map for the agent's user first.
     func identities(_ text: String) -> String {
-        Self.block(["\(Self.identMap) \"\(self.systemUser)\" postgres"]) + Self.withoutBlock(text)
+        let roles = ["postgres"] + (self.adopted == nil ? [] : [AdoptedServer.role])
+        return Self.block(roles.map { "\(Self.identMap) \"\(self.systemUser)\" \($0)" }) + Self.withoutBlock(text)
     }
 
     /// `postgresql.conf` with the include last, so that it wins.
@@ -92,8 +116,8 @@ struct ManagedFiles: Sendable {
     /// Nil when the setup can be written; otherwise what is wrong with it.
     var problem: AgentFailure? {
         if !(1...65_535).contains(self.setup.port) { return Self.invalid("port \(self.setup.port)") }
-        for name in self.setup.settings.keys.sorted() {
-            if Self.managed.contains(name), name != "wal_level" { return Self.managedSetting(name) }
+        for (name, value) in self.setup.settings.sorted(by: { $0.key < $1.key }) {
+            if ManagedSettings.refusal(name, value) != nil { return Self.managedSetting(name, value) }
             let allowed = name.utf8.allSatisfy { Self.isWordByte($0) || $0 == 0x2E }
             if name.isEmpty || !allowed { return Self.invalid("setting name \(name)") }
         }
@@ -123,9 +147,9 @@ struct ManagedFiles: Sendable {
             code: "invalid_setup", message: "Not usable: \(what)", hint: "Correct it in the cluster's specification.")
     }
 
-    private static func managedSetting(_ name: String) -> AgentFailure {
+    private static func managedSetting(_ name: String, _ value: String) -> AgentFailure {
         AgentFailure(
-            code: "managed_setting", message: "\(name) is managed by pgha",
+            code: "managed_setting", message: "\(name) = \(value): pgha needs another value, or sets it itself",
             hint: "Remove it from the cluster's PostgreSQL settings.")
     }
 
@@ -147,16 +171,25 @@ struct ManagedFiles: Sendable {
 }
 
 extension ManagedFiles {
-    /// Writes all of it into a data directory. Blocks.
+    /// Writes all of it into a data directory, or where the configuration of that server is. Blocks.
     func write(into data: String) throws {
-        try DurableFile.write(self.configuration, to: data + "/" + Self.includeName)
-        for (name, change) in [
-            ("pg_hba.conf", self.accessRules), ("pg_ident.conf", self.identities),
-            ("postgresql.conf", self.mainConfiguration),
-        ] {
-            let old = try DurableFile.read(data + "/" + name) ?? ""
-            let new = change(old)
-            if new != old { try DurableFile.write(new, to: data + "/" + name) }
-        }
+        let main = self.adopted.map { $0.place($0.configFile, data: data) } ?? data + "/postgresql.conf"
+        try DurableFile.write(self.configuration, to: DurableFile.parent(main) + "/" + Self.includeName)
+        try self.writeAccess(into: data)
+        try Self.change(main, self.mainConfiguration)
+    }
+
+    /// Who may connect. Blocks.
+    func writeAccess(into data: String) throws {
+        try Self.change(
+            self.adopted.map { $0.place($0.hbaFile, data: data) } ?? data + "/pg_hba.conf", self.accessRules)
+        try Self.change(
+            self.adopted.map { $0.place($0.identFile, data: data) } ?? data + "/pg_ident.conf", self.identities)
+    }
+
+    private static func change(_ path: String, _ change: (String) -> String) throws {
+        let old = try DurableFile.read(path) ?? ""
+        let new = change(old)
+        if new != old { try DurableFile.write(new, to: path) }
     }
 }

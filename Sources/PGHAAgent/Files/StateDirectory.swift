@@ -1,18 +1,25 @@
 import CPGHASystem
 import Glibc
 
-/// The paths of one agent. PGDATA is a subdirectory, so that a base backup can be taken beside it.
+/// The paths of one agent. PGDATA is a subdirectory, so that a base backup can be taken beside it; or, for a server
+/// that somebody else made, wherever it is, and then its copies are made beside it.
 struct StateDirectory: Hashable, Sendable {
     /// Absolute, symbolic links resolved.
     let root: String
-    /// Where the server's Unix socket is.
+    /// Where the Unix socket of a server that the agent made is.
     let socketDirectory: String
+    let data: String
 
-    var data: String { self.root + "/data" }
     /// A data directory in the making; never holds the only copy of anything.
-    var newData: String { self.root + "/data.new" }
+    var newData: String { self.data + ".new" }
     /// The former data directory between the two renames of a swap.
-    var oldData: String { self.root + "/data.old" }
+    var oldData: String { self.data + ".old" }
+    /// The directory that holds the data directory and its copies.
+    var volume: String { DurableFile.parent(self.data) }
+    /// Where copies of tablespaces are: never where the source has them, which may be the same host.
+    var tablespaces: String { self.data + ".tablespaces" }
+    /// How the server was run that somebody else made; see ``AdoptedServer``.
+    var adoptedFile: String { self.agent + "/adopted.json" }
     var agent: String { self.root + "/agent" }
     var diverged: String { self.root + "/diverged" }
     var log: String { self.root + "/log/postgresql.log" }
@@ -36,13 +43,15 @@ struct StateDirectory: Hashable, Sendable {
     private static let socketNameLength = "/.s.PGSQL.65535.lock".utf8.count
 
     /// Makes what is missing, each directory for its owner alone, and finishes an interrupted swap.
-    static func open(_ path: String) throws -> StateDirectory {
+    ///
+    /// - Parameter data: the data directory of a server that somebody else made, else nil. What an earlier agent was
+    ///   told is kept.
+    static func open(_ path: String, data: String? = nil) throws -> StateDirectory {
         try DurableFile.makeDirectory(path)
-        guard let resolved = realpath(path, nil) else { throw SystemError("realpath \(path)") }
-        defer { free(resolved) }
-        let root = String(cString: resolved)
+        guard let root = Self.resolved(path) else { throw SystemError("realpath \(path)") }
         try Self.requireOwnership(root)
-        let result = StateDirectory(root: root, socketDirectory: try Self.socketDirectory(root))
+        let result = StateDirectory(
+            root: root, socketDirectory: try Self.socketDirectory(root), data: try Self.data(data, root: root))
         for name in ["agent", "diverged", "log"] { try DurableFile.makeDirectory(root + "/" + name) }
         if !DurableFile.exists(result.data), DurableFile.exists(result.oldData) {
             try DurableFile.move(result.oldData, to: result.data)
@@ -50,14 +59,53 @@ struct StateDirectory: Hashable, Sendable {
         return result
     }
 
+    /// Removes a data directory and those of its tablespaces that the agent made. Blocks.
+    func removeData(_ path: String) throws {
+        let links = try DurableFile.list(path + "/pg_tblspc").compactMap { DurableFile.linkTarget("\(path)/pg_tblspc/\($0)") }
+        try DurableFile.removeTree(path)
+        for target in links where target.hasPrefix(self.tablespaces + "/") { try DurableFile.removeTree(target) }
+    }
+
     /// Takes the lock that a second agent for the same directory is refused by; held until the process ends.
     func lock() throws {
-        let descriptor = Glibc.open(self.lockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw SystemError("open \(self.lockFile)") }
+        try Self.lock(Glibc.open(self.lockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0o600), of: self.root)
+        // Two agents with directories of their own must not share data that neither made.
+        if !self.data.hasPrefix(self.root + "/"), self.hasData {
+            try Self.lock(Glibc.open(self.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC), of: self.data)
+        }
+    }
+
+    private static func lock(_ descriptor: Int32, of path: String) throws {
+        guard descriptor >= 0 else { throw SystemError("open for locking, for \(path)") }
         guard pgha_lock_exclusively(descriptor) == 0 else {
             close(descriptor)
-            throw AgentStartError.directoryInUse(self.root)
+            throw AgentStartError.directoryInUse(path)
         }
+    }
+
+    /// Absolute, with symbolic links resolved; nil when there is no such file.
+    private static func resolved(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    /// Where the data directory is; see ``open(_:data:)``.
+    private static func data(_ given: String?, root: String) throws -> String {
+        let kept = try AdoptedServer.kept(root + "/agent/adopted.json")?.data
+        guard let given else { return kept ?? root + "/data" }
+        // In the middle of a swap it is not there for a moment.
+        let path = Self.resolved(given) ?? given
+        if let kept {
+            guard path == kept else { throw AgentStartError.otherData(path, kept: kept) }
+            return kept
+        }
+        guard path.hasPrefix("/"), DurableFile.exists(path + "/PG_VERSION") else { throw AgentStartError.noData(path) }
+        guard path != root, !root.hasPrefix(path + "/"), !DurableFile.exists(root + "/data") else {
+            throw AgentStartError.dataAndStateMixed(path, root)
+        }
+        guard try DurableFile.status(path)?.owner == geteuid() else { throw AgentStartError.directoryOfAnotherUser(path) }
+        return path
     }
 
     private static func requireOwnership(_ root: String) throws {
@@ -98,6 +146,11 @@ package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible
     case badListenAddress(String)
     case programsNotFound(tried: [String])
     case versionTooOld(String)
+    case noData(String)
+    case otherData(String, kept: String)
+    case dataAndStateMixed(String, String)
+    case otherVersion(data: String, programs: Int)
+    case cannotAdopt(String)
 
     package var code: String {
         switch self {
@@ -110,6 +163,11 @@ package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible
         case .badListenAddress: "bad_listen_address"
         case .programsNotFound: "programs_not_found"
         case .versionTooOld: "version_too_old"
+        case .noData: "no_data_directory"
+        case .otherData: "other_data_directory"
+        case .dataAndStateMixed: "data_and_state_mixed"
+        case .otherVersion: "other_version"
+        case .cannotAdopt: "cannot_adopt"
         }
     }
 
@@ -140,6 +198,25 @@ package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible
             """
         case .versionTooOld(let version):
             "PostgreSQL \(version) is too old: 15 is the oldest version supported. Name another with --pg-bindir."
+        case .noData(let path):
+            """
+            \(path) is no data directory: --data names one that PostgreSQL runs in already. Without --data the agent \
+            keeps the data in its own directory.
+            """
+        case .otherData(let path, let kept):
+            "This agent took over \(kept), not \(path). Leave --data out, or choose another --dir."
+        case .dataAndStateMixed(let path, let root):
+            """
+            \(root) and the data directory \(path) must be apart, and the former must hold no data of its own. Choose \
+            another --dir.
+            """
+        case .otherVersion(let data, let programs):
+            """
+            The data is PostgreSQL \(data)'s, the programs are PostgreSQL \(programs)'s. Name the right ones with \
+            --pg-bindir.
+            """
+        case .cannotAdopt(let why):
+            "How the server is configured cannot be found out: \(why) Nothing was changed."
         }
     }
 }

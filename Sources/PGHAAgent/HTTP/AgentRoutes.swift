@@ -20,6 +20,8 @@ enum AgentRoutes {
         self.post("/v1/start-standby", router) { try await agent.startStandby($0) }
         self.post("/v1/rejoin", router) { try await agent.rejoin($0) }
         self.post("/v1/initialize", router) { try await agent.initialize($0) }
+        self.post("/v1/adopt", router) { try await agent.takeOver($0) }
+        self.post("/v1/end-sessions", router) { try await agent.endSessions($0) }
         self.post("/v1/start", router) { try await agent.start($0) }
         self.post("/v1/stop", router) { try await agent.stop($0) }
         self.post("/v1/restart", router) { try await agent.restart($0) }

@@ -25,6 +25,15 @@ enum ProcessTable {
         return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
 
+    /// Field 4 of proc(5) `stat`; nil when the process is gone.
+    static func parent(_ pid: pid_t) -> pid_t? {
+        guard let text = try? DurableFile.read("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+            return nil
+        }
+        let fields = text[text.index(after: close)...].split(separator: " ")
+        return fields.count > 1 ? pid_t(fields[1]) : nil
+    }
+
     /// Whether the process has ended without having been waited for.
     static func isZombie(_ pid: pid_t) -> Bool {
         guard let text = try? DurableFile.read("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {

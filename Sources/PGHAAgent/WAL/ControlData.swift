@@ -12,6 +12,7 @@ struct ControlData: Hashable, Sendable {
     var minimumRecoveryEnd: LSN
     /// Bytes of one WAL segment.
     var segmentSize: UInt64
+    var hasChecksums: Bool
 
     /// Nil when a field is missing or not understood.
     init?(_ output: String) {
@@ -35,6 +36,7 @@ struct ControlData: Hashable, Sendable {
         self.timeline = TimelineID(timeline)
         self.minimumRecoveryEnd = minimum
         self.segmentSize = segmentSize
+        self.hasChecksums = fields["Data page checksum version"].map { $0 != "0" } ?? false
     }
 
     /// Whether the data files need no crash recovery.

@@ -17,12 +17,56 @@ struct DivergedSummary: Codable, Hashable, Sendable {
     /// Commits other than the agent's own heartbeats.
     var commits: Int
     var heartbeatCommits: Int
-    /// Relations that were written to, catalogs left out: names where the new leader knows them, else `tablespace/database/file`.
+    /// Relations that were written to, catalogs left out: names where the new leader or this server knows them, else
+    /// `file 16384 of database 5 in tablespace 1663`.
     var relations: [String]
     /// The saved files.
     var files: [String]
     /// Whether all WAL could be read; if not, the counts are lower bounds.
     var complete: Bool
+
+    init(
+        node: NodeName, savedAt: Int64, systemIdentifier: UInt64, timeline: TimelineID, first: LSN, last: LSN,
+        bytes: UInt64, scan: DivergedScan, names: [String: String], files: [String], complete: Bool
+    ) {
+        self.node = node
+        self.savedAt = savedAt
+        self.systemIdentifier = systemIdentifier
+        self.timeline = timeline
+        self.first = first
+        self.last = last
+        self.bytes = bytes
+        self.commits = 0
+        self.heartbeatCommits = 0
+        self.relations = []
+        self.files = files
+        self.complete = complete
+        self.take(scan, names: names)
+    }
+
+    /// Counts and names what was found, by the names that are known now.
+    mutating func take(_ scan: DivergedScan, names: [String: String]) {
+        let counts = scan.counts { names[$0] ?? $0 }
+        self.commits = counts.others
+        self.heartbeatCommits = counts.heartbeats
+        self.relations = scan.relations.filter { !DivergedScan.isShared($0) }.map { names[$0] ?? Self.numbers($0) }
+            .filter { !DivergedScan.isHeartbeat($0) && !$0.contains(".pg_catalog.") }.sorted()
+    }
+
+    private static func numbers(_ file: String) -> String {
+        let parts = file.split(separator: "/")
+        guard parts.count == 3 else { return file }
+        return "file \(parts[2]) of database \(parts[1]) in tablespace \(parts[0])"
+    }
+
+    /// As it is kept.
+    var text: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        }
+    }
 }
 
 /// Counts commits and the relations they touched from `pg_waldump`'s lines.
@@ -52,6 +96,9 @@ struct DivergedScan: Sendable {
         }
         return (heartbeats, others)
     }
+
+    /// A catalog of all databases (roles, databases, …), in the tablespace `pg_global`.
+    static func isShared(_ file: String) -> Bool { file.hasPrefix("1664/") }
 
     static func isHeartbeat(_ name: String) -> Bool {
         name.hasSuffix("pgha.heartbeat") || name.hasSuffix("pgha.heartbeat_pkey")
@@ -95,6 +142,30 @@ enum DivergedFiles {
     /// Recycled segments lie ahead of the end of WAL under future names and hold nothing: left out.
     static func beforeEnd(_ names: [String], end: LSN, segmentSize: UInt64) -> [String] {
         names.filter { WALSegmentName($0, segmentSize: segmentSize).map { $0.start < end } ?? true }
+    }
+
+    /// Those of `names` that were saved before `limit`, the newest of each node left out: it may be the only trace of
+    /// what an operator has not looked at yet. Names that are not ``directoryName(node:timeline:seconds:)``'s are
+    /// somebody else's.
+    static func expired(_ names: [String], before limit: Int64) -> [String] {
+        let saved = names.compactMap { name in self.savedAt(name).map { (name: name, at: $0.seconds, node: $0.node) } }
+        let newest = Dictionary(grouping: saved, by: \.node).values.compactMap { $0.map(\.name).max() }
+        return saved.filter { $0.at < limit && !newest.contains($0.name) }.map(\.name).sorted()
+    }
+
+    private static func savedAt(_ name: String) -> (seconds: Int64, node: String)? {
+        guard let match = name.wholeMatch(of: #/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z_(.+)_tl\d+(?:_data)?/#) else {
+            return nil
+        }
+        func number(_ text: Substring) -> Int32 { Int32(text) ?? 0 }
+        var parts = tm()
+        parts.tm_year = number(match.output.1) - 1900
+        parts.tm_mon = number(match.output.2) - 1
+        parts.tm_mday = number(match.output.3)
+        parts.tm_hour = number(match.output.4)
+        parts.tm_min = number(match.output.5)
+        parts.tm_sec = number(match.output.6)
+        return (Int64(timegm(&parts)), String(match.output.7))
     }
 
     /// `20261121T080910Z_node_tl3`.

@@ -1,16 +1,30 @@
-import PGHACore
+package import PGHACore
 
 /// Judges what `pgha check` found out. Pure.
 package enum CheckJudgement {
-    /// The settings that a survey must bring.
-    package static var settingNames: [String] { SettingsJudgement.names }
-    package static var oldestVersion: Int { NodeJudgement.oldestVersion }
-
-    /// Of every node, then of the cluster.
-    package static func findings(_ surveys: [NodeSurvey], copies: Int) -> [Finding] {
+    /// Of every node, then of the cluster. `scripts`: those of `sql/`.
+    package static func findings(
+        _ surveys: [NodeSurvey], spec: ClusterSpec, scripts: [(number: Int, name: String)] = []
+    ) -> [Finding] {
         surveys.flatMap { NodeJudgement.findings($0, peers: surveys.count - 1) } + self.identity(surveys)
-            + self.leaderLimits(surveys) + self.versions(surveys) + self.clocks(surveys)
-            + self.strength(surveys, copies: copies)
+            + self.scripts(surveys, scripts) + self.leaderLimits(surveys) + self.versions(surveys) + self.clocks(surveys)
+            + self.strength(surveys, copies: spec.durability.copies)
+    }
+
+    /// The primary speaks for all: its roles and tables are everyone's.
+    private static func scripts(_ surveys: [NodeSurvey], _ scripts: [(number: Int, name: String)]) -> [Finding] {
+        guard let primary = surveys.first(where: { $0.answer?.inRecovery == false }), let server = primary.answer else {
+            return []
+        }
+        let name = primary.node.name.text
+        let missing = scripts.filter { !server.server.scripts.contains($0.number) }.map { "sql/\($0.name).sql" }
+        guard !missing.isEmpty else { return [.ok(name, "scripts", "all \(scripts.count) scripts of sql/ are applied")] }
+        return [
+            .fail(
+                name, "scripts", "not applied: \(missing.joined(separator: ", "))",
+                hint: "'pgha init --adopt' applies them. In a running cluster: 'pgha schema apply --superuser-file FILE', or"
+                    + " as a superuser on \(name)'s host: 'pgha schema print | psql'.")
+        ]
     }
 
     private static func identity(_ surveys: [NodeSurvey]) -> [Finding] {
@@ -68,7 +82,7 @@ package enum CheckJudgement {
         var findings: [Finding] = []
         for survey in surveys {
             guard let server = survey.answer, server.inRecovery else { continue }
-            for name in SettingsJudgement.notBelowLeader {
+            for name in ManagedSettings.standbyLimits {
                 guard let own = server.value(name).flatMap({ Int($0) }),
                     let needed = limits.value(name).flatMap({ Int($0) }), own < needed
                 else { continue }

@@ -2,8 +2,6 @@ import PGHACore
 
 /// Whether one server can be a member of a cluster.
 enum NodeJudgement {
-    static let oldestVersion = 150_000
-
     static func findings(_ survey: NodeSurvey, peers: Int) -> [Finding] {
         let name = survey.node.name.text
         return self.agentFindings(survey, name) + self.serverFindings(survey, name, peers: peers)

@@ -51,18 +51,7 @@ package struct NodeSurvey: Hashable, Sendable {
 
 /// What a server said of itself.
 package struct ServerSurvey: Hashable, Sendable {
-    package struct Setting: Hashable, Sendable {
-        package var value: String
-        /// As `pg_settings.source`: `configuration file`, `command line`, …
-        package var source: String
-        package var pendingRestart: Bool
-
-        package init(value: String, source: String, pendingRestart: Bool) {
-            self.value = value
-            self.source = source
-            self.pendingRestart = pendingRestart
-        }
-    }
+    package typealias Setting = AdoptableServer.Setting
 
     /// A setting that a role or a database overrides.
     package struct Override: Hashable, Sendable {
@@ -78,35 +67,33 @@ package struct ServerSurvey: Hashable, Sendable {
         }
     }
 
-    /// As `server_version_num`.
-    package var version: Int
-    package var systemIdentifier: UInt64
-    package var inRecovery: Bool
-    package var timeline: TimelineID
-    package var settings: [String: Setting]
-    package var overrides: [Override]
+    /// What it must show before it is taken over.
+    package var server: AdoptableServer
     package var role: String
-    /// Rights that the controller's role needs and lacks, in words.
-    package var missingRights: [String]
+    package var overrides: [Override]
     /// The server's clock minus this machine's, and how far off that may be.
     package var clockOffset: Duration
     package var clockError: Duration
 
     package init(
-        version: Int, systemIdentifier: UInt64, inRecovery: Bool, timeline: TimelineID, settings: [String: Setting],
-        overrides: [Override], role: String, missingRights: [String], clockOffset: Duration, clockError: Duration
+        _ server: AdoptableServer, role: String, overrides: [Override] = [], clockOffset: Duration = .zero,
+        clockError: Duration = .zero
     ) {
-        self.version = version
-        self.systemIdentifier = systemIdentifier
-        self.inRecovery = inRecovery
-        self.timeline = timeline
-        self.settings = settings
-        self.overrides = overrides
+        self.server = server
         self.role = role
-        self.missingRights = missingRights
+        self.overrides = overrides
         self.clockOffset = clockOffset
         self.clockError = clockError
     }
+
+    /// As `server_version_num`.
+    package var version: Int { self.server.version }
+    package var systemIdentifier: UInt64 { self.server.systemIdentifier }
+    package var inRecovery: Bool { self.server.inRecovery }
+    package var timeline: TimelineID { self.server.position.history.timeline }
+    package var settings: [String: Setting] { self.server.settings }
+    /// Rights that the controller's role needs and lacks, in words.
+    package var missingRights: [String] { self.server.missingRights }
 
     package func value(_ name: String) -> String? { self.settings[name]?.value }
 

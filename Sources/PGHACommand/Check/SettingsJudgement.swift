@@ -2,26 +2,6 @@ import PGHACore
 
 /// Whether a server's settings allow replication, rewinding and promotion under pgha.
 enum SettingsJudgement {
-    /// What pgha sets over SQL: from the command line nothing can override it.
-    static let managedOverSQL = [
-        "synchronous_standby_names", "primary_conninfo", "primary_slot_name", "restore_command", "pgha.term",
-    ]
-
-    /// Settings whose value on a standby must reach the primary's, or replay pauses and promotion is refused.
-    /// Source: PostgreSQL manual, "Hot Standby", Administrator's Overview.
-    static let notBelowLeader = [
-        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
-        "max_locks_per_transaction",
-    ]
-
-    /// All that is looked at.
-    static let names =
-        managedOverSQL + notBelowLeader + [
-            "wal_level", "hot_standby", "fsync", "full_page_writes", "synchronous_commit", "wal_log_hints",
-            "data_checksums", "max_replication_slots", "allow_alter_system", "recovery_target_timeline",
-            "max_slot_wal_keep_size", "wal_sender_timeout",
-        ]
-
     private static let restart = "and restart it."
 
     static func findings(_ server: ServerSurvey, _ name: String, peers: Int) -> [Finding] {
@@ -33,7 +13,7 @@ enum SettingsJudgement {
     }
 
     private static func commandLine(_ server: ServerSurvey, _ name: String) -> [Finding] {
-        var findings = self.managedOverSQL.filter { server.settings[$0]?.source == "command line" }.map { setting in
+        var findings = ManagedSettings.overSQL.filter { server.settings[$0]?.source == "command line" }.map { setting in
             Finding.fail(
                 name, "command_line",
                 "\(setting) is given on the postmaster's command line, where nothing overrides it",

@@ -2,21 +2,6 @@ package import PGHACore
 
 /// Whether a specification can be a cluster's: for files, and for every change through the API.
 package enum SpecCheck {
-    /// Settings of PostgreSQL that the procedures rely on or set themselves; any other value would be overwritten,
-    /// or would break them.
-    package static let managedSettings: Set<String> = [
-        "allow_alter_system", "cluster_name", "config_file", "data_directory", "external_pid_file", "hba_file",
-        "hot_standby", "ident_file", "listen_addresses", "logging_collector", "port", "primary_conninfo",
-        "primary_slot_name", "recovery_target", "recovery_target_timeline", "restore_command",
-        "synchronous_standby_names", "unix_socket_directories",
-    ]
-
-    /// Values that the guarantees need. Source: PostgreSQL manual, "Reliability" and "Replication".
-    private static let neededValues: [String: Set<String>] = [
-        "fsync": ["on"], "full_page_writes": ["on"], "synchronous_commit": ["on", "remote_apply"],
-        "wal_level": ["replica", "logical"],
-    ]
-
     /// The first problem; nil when there is none.
     package static func problem(in spec: ClusterSpec) -> SpecProblem? {
         if !SettingKind.name.accepts(spec.name) { return .badClusterName(spec.name) }
@@ -58,12 +43,12 @@ package enum SpecCheck {
 
     private static func settingProblem(_ settings: [String: String]) -> SpecProblem? {
         for (name, value) in settings.sorted(by: { $0.key < $1.key }) {
-            // PostgreSQL does not tell capitals in names.
-            let folded = name.lowercased()
-            if !self.isSettingName(folded) { return .badSettingName(name) }
-            if self.managedSettings.contains(folded) || folded.hasPrefix("pgha.") { return .managedSetting(name) }
-            if let needed = self.neededValues[folded], !needed.contains(value.lowercased()) {
-                return .unsafeSetting(name, value: value, needed: needed.sorted().joined(separator: " or "))
+            if !self.isSettingName(name.lowercased()) { return .badSettingName(name) }
+            switch ManagedSettings.refusal(name, value) {
+            case .managed: return .managedSetting(name)
+            case .unsafe(let needed):
+                return .unsafeSetting(name, value: value, needed: needed.joined(separator: " or "))
+            case nil: break
             }
         }
         return nil

@@ -50,6 +50,8 @@ package struct ControllerConfiguration: Hashable, Sendable {
 package struct AgentConfiguration: Hashable, Sendable {
     package let node: NodeName
     package let directory: String
+    /// Nil: in `directory`.
+    package let data: String?
     package let listen: ListenAddress
     package let tokenFile: String
     /// Nil: looked for.
@@ -68,6 +70,7 @@ package struct AgentConfiguration: Hashable, Sendable {
         }
         self.node = node
         self.directory = try layers.required("dir")
+        self.data = try layers.text("data")
         self.listen = try layers.listenAddress()
         self.tokenFile = try layers.required("token_file")
         self.binaryDirectory = try layers.text("pg_bindir")

@@ -1,7 +1,7 @@
 /// Finds the key that was probably meant.
-enum NearestKey {
+package enum NearestKey {
     /// The candidate with the fewest edits: at most two, or a third of its length; nil when none is that near.
-    static func of(_ word: String, among candidates: some Sequence<String>) -> String? {
+    package static func of(_ word: String, among candidates: some Sequence<String>) -> String? {
         let letters = Array(word.lowercased())
         let ranked = candidates.map { (word: $0, edits: self.edits(letters, Array($0.lowercased()))) }
         guard let best = ranked.min(by: { ($0.edits, $0.word) < ($1.edits, $1.word) }),

@@ -1,6 +1,6 @@
 /// The settings of `pgha pooler`.
 enum PoolerSettings {
-    static let all: [Setting] = Self.places + Self.cluster + Self.pools + Self.limits + Self.timeouts + Self.console
+    static let all: [Setting] = Self.places + Self.cluster + Self.access + Self.pools + Self.limits + Self.timeouts + Self.console
 
     private static let never = "0s: never."
 
@@ -46,12 +46,20 @@ enum PoolerSettings {
             "The controllers' addresses, separated by commas: who leads comes from the first that answers. With none "
                 + "there the last known servers are used."),
         setting(
-            "token_file", .path, .unset("none is sent"),
-            "A file with the cluster's token, for controllers that show their topology to nobody else."),
+            "token_file", .path, .unset("switchovers do not wait for this pooler's transactions"),
+            "A file with the cluster's token, with which the pooler tells the controller that its transactions are over "
+                + "before a planned change of leader."),
         setting(
             "server_sockets", .path, .unset("all servers are reached over TCP"),
             "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "
                 + "controller lists with an address of this host is reached over the socket of its port found there."),
+    ]
+
+    private static let access: [Setting] = [
+        setting(
+            "users_file", .path, .unset("the pooler knows no passwords"),
+            "A file with lines \"user\" \"secret\": a password with which the pooler logs in to servers as that user. "
+                + "Readable for its owner alone.")
     ]
 
     private static let pools: [Setting] = [

@@ -10,7 +10,7 @@ package enum SettingTable {
     package static func settings(of place: Setting.Place) -> [Setting] { self.all.filter { $0.place == place } }
 
     /// The setting of this key in `place`.
-    static func setting(_ key: String, of place: Setting.Place) -> Setting? {
+    package static func setting(_ key: String, of place: Setting.Place) -> Setting? {
         self.all.first { $0.place == place && $0.key == key }
     }
 
@@ -100,6 +100,9 @@ package enum SettingTable {
             Setting(
                 place: .agent, key: "dir", kind: .path, fallback: .required,
                 reason: "The state directory: data, log, socket and the agent's own files. Made when missing."),
+            Setting(
+                place: .agent, key: "data", kind: .path, fallback: .unset("'data' in the state directory"),
+                reason: "The data directory of a server that somebody else made, to be taken over as it runs."),
             Setting(
                 place: .agent, key: "listen", kind: .listenAddress, fallback: .value("127.0.0.1:8433"),
                 reason: "Where the HTTP interface listens. The controller must reach it."),

@@ -61,23 +61,25 @@ struct TimingSetting: Sendable {
                 + "postmaster's walsenders stream on, while nobody can connect."),
         TimingSetting(
             name: "lease", field: .duration(\.lease, .seconds(1)...(.seconds(600))),
-            reason: "Mode async only: how long a leader may write unheard, and so how long a failover must wait."),
+            reason: "Mode async only, so without effect until that mode is there: how long a leader may write unheard, and so "
+                + "how long a failover must wait."),
         TimingSetting(
             name: "standby_timeout", field: .duration(\.standbyTimeout, .seconds(1)...(.seconds(86_400))),
             reason: "A standby gone for this long leaves the cohort, so that the loss of one more can be survived."),
         TimingSetting(
             name: "drain_timeout", field: .duration(\.drainTimeout, .milliseconds(100)...(.seconds(3600))),
-            reason: "How long a switchover lets running transactions finish before it ends them."),
+            reason: "How long a switchover lets the poolers' running transactions finish before it ends them."),
         TimingSetting(
             name: "failover_interval", field: .duration(\.failoverInterval, .milliseconds(100)...(.seconds(86_400))),
             reason: "Least time between two failovers that the controller starts by itself, so that a cluster under "
                 + "load is not passed around."),
         TimingSetting(
             name: "max_lag_bytes", field: .bytes(\.maxLagBytes, 0...(1 << 50)),
-            reason: "Mode async only: a candidate that lacks more WAL than this is not promoted."),
+            reason: "Mode async only, so without effect until that mode is there: a candidate that lacks more WAL than this is "
+                + "not promoted."),
         TimingSetting(
             name: "keep_diverged", field: .duration(\.keepDiverged, .seconds(0)...(.seconds(3650 * 86_400))),
-            reason: "How long WAL that only a former leader held is kept after it was rewound: long enough to be "
-                + "missed and looked at."),
+            reason: "How long WAL that only a former leader held is kept after it was rewound: long enough to be missed and "
+                + "looked at. The newest of each node stays."),
     ]
 }

@@ -5,10 +5,13 @@ package struct AdoptableServer: Hashable, Sendable {
         package var value: String
         /// As `pg_settings.source`: `configuration file`, `command line`, `default`, …
         package var source: String
+        /// Whether a changed value waits for a restart.
+        package var pendingRestart: Bool
 
-        package init(_ value: String, source: String = "configuration file") {
+        package init(_ value: String, source: String = "configuration file", pendingRestart: Bool = false) {
             self.value = value
             self.source = source
+            self.pendingRestart = pendingRestart
         }
     }
 
@@ -18,7 +21,7 @@ package struct AdoptableServer: Hashable, Sendable {
     package var inRecovery: Bool
     package var pledge: Pledge?
     package var position: WALPosition
-    /// Those of ``Adoption/settings``, where the server knows them.
+    /// Those of ``ManagedSettings/surveyed``, where the server knows them.
     package var settings: [String: Setting]
     /// Rights that the controller's role needs and lacks, in words.
     package var missingRights: [String]

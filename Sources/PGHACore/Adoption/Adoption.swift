@@ -38,30 +38,27 @@ package enum Adoption {
     package struct Refusal: Error, Hashable, Sendable {
         /// At least one; those of single nodes first, in the order of their names.
         package var problems: [Problem]
+
+        package init(problems: [Problem]) { self.problems = problems }
     }
 
     /// `server_version_num` of the oldest version supported.
     package static let oldestVersion = 150_000
 
-    /// Settings that `pgha` changes over SQL: from the command line nothing overrides them.
-    package static let managedSettings = [
-        "synchronous_standby_names", "primary_conninfo", "primary_slot_name", "restore_command", "pgha.term",
-    ]
-
-    /// Settings whose value on a standby must reach the primary's, or replay pauses and promotion is refused.
-    /// Source: PostgreSQL manual, "Hot Standby", Administrator's Overview.
-    package static let standbyLimits = [
-        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
-        "max_locks_per_transaction",
-    ]
-
-    /// All that a survey reads.
-    package static let settings =
-        managedSettings + standbyLimits + [
-            "wal_level", "hot_standby", "fsync", "full_page_writes", "synchronous_commit", "wal_log_hints",
-            "data_checksums", "max_replication_slots", "allow_alter_system", "recovery_target_timeline",
-            "max_slot_wal_keep_size",
-        ]
+    /// What stands in the way of having the agents prepare their servers: looked at before any of them is touched.
+    package static func judgeAgents(_ spec: ClusterSpec, _ agents: [NodeName: AdoptionSurvey.Agent]) -> [Problem] {
+        var problems: [Problem] = []
+        var identifiers: [UInt64: [NodeName]] = [:]
+        for node in spec.nodes where node.agent != nil {
+            let agent = agents[node.name] ?? .silent("it was not asked")
+            problems += AdoptionJudgement.agentProblems(of: node, agent)
+            guard case .facts(let facts) = agent else { continue }
+            if let pledge = facts.pledge { problems.append(AdoptionJudgement.pledged(node.name, pledge)) }
+            if let identifier = facts.systemIdentifier { identifiers[identifier, default: []].append(node.name) }
+        }
+        if identifiers.count > 1 { problems.append(AdoptionJudgement.foreign(identifiers)) }
+        return problems
+    }
 
     package static func judge(
         _ spec: ClusterSpec, _ surveys: [NodeName: AdoptionSurvey], scripts: [Int]

@@ -18,14 +18,15 @@ enum AdoptionJudgement {
                 + " 'pgha init --adopt --superuser-file FILE --passfile FILE'.")
     }
 
+    static func pledged(_ node: NodeName, _ pledge: Pledge) -> Problem {
+        Problem(
+            "pledged", node, "it holds pledge \(pledge): a controller of pgha leads it",
+            hint: "Use that controller. If it is gone for good: 'pgha store adopt -f FILE'.")
+    }
+
     static func problems(of node: NodeSpec, _ server: AdoptableServer, peers: Int) -> [Problem] {
         var problems: [Problem] = []
-        if let pledge = server.pledge {
-            problems.append(
-                Problem(
-                    "pledged", node.name, "it holds pledge \(pledge): a controller of pgha leads it",
-                    hint: "Use that controller. If it is gone for good: 'pgha store adopt -f FILE'."))
-        }
+        if let pledge = server.pledge { problems.append(self.pledged(node.name, pledge)) }
         if !server.missingRights.isEmpty, !server.inRecovery {
             problems.append(
                 Problem(
@@ -37,7 +38,7 @@ enum AdoptionJudgement {
     }
 
     private static func overrides(_ node: NodeName, _ server: AdoptableServer) -> [Problem] {
-        var problems = Adoption.managedSettings.filter { server.settings[$0]?.source == "command line" }.map { name in
+        var problems = ManagedSettings.overSQL.filter { server.settings[$0]?.source == "command line" }.map { name in
             Problem(
                 "command_line", node, "\(name) is given on the postmaster's command line, where nothing overrides it",
                 hint: "Take '-c \(name)=…' out of how PostgreSQL is started, and restart it.", remedy: .restart)
@@ -93,7 +94,15 @@ enum AdoptionJudgement {
     /// An agent must be the parent, or the adopter, of exactly this server: one that has other data or none would
     /// make a second server.
     static func agentProblems(of node: NodeSpec, _ survey: AdoptionSurvey) -> [Problem] {
-        switch survey.agent {
+        let problems = self.agentProblems(of: node, survey.agent)
+        guard problems.isEmpty, case .facts(let facts) = survey.agent, case .found(let server) = survey.server,
+            facts.systemIdentifier != server.systemIdentifier
+        else { return problems }
+        return [self.withoutServer(node.name)]
+    }
+
+    static func agentProblems(of node: NodeSpec, _ agent: AdoptionSurvey.Agent) -> [Problem] {
+        switch agent {
         case .none: return []
         case .silent(let why):
             return [
@@ -109,29 +118,23 @@ enum AdoptionJudgement {
                         hint: "Correct 'agent' of \(node.name) or of \(facts.node).")
                 ]
             }
-            guard case .found(let server) = survey.server else { return [] }
-            if case .running = facts.postmaster, facts.systemIdentifier == server.systemIdentifier { return [] }
-            return [
-                Problem(
-                    "agent_without_server", node.name, "its agent does not have this server's data directory",
-                    hint: "Take 'agent' out of the spec: running servers are taken over without agents so far.")
-            ]
+            if case .running = facts.postmaster { return [] }
+            return [self.withoutServer(node.name)]
         }
+    }
+
+    private static func withoutServer(_ node: NodeName) -> Problem {
+        Problem(
+            "agent_without_server", node, "its agent does not have this server, or the server does not run",
+            hint: "Start the server as you always did, and the agent with --data and its data directory; or take 'agent'"
+                + " out of the specification: it can be added later.")
     }
 
     // MARK: - All of them
 
     static func identityProblems(_ servers: [NodeName: AdoptableServer]) -> [Problem] {
         let groups = Dictionary(grouping: servers.keys.sorted()) { servers[$0]?.systemIdentifier ?? 0 }
-        var problems: [Problem] = []
-        if groups.count > 1 {
-            let words = groups.sorted { $0.value[0] < $1.value[0] }
-                .map { "\($0.value.map(\.text).joined(separator: ", ")): \($0.key)" }.joined(separator: "; ")
-            problems.append(
-                Problem(
-                    "system_identifier", nil, "the servers belong to different clusters (\(words))",
-                    hint: "Take the stranger out of the specification: it is not touched."))
-        }
+        var problems = groups.count > 1 ? [self.foreign(groups)] : []
         let majors = Set(servers.values.map { $0.version / 10_000 }).sorted()
         if majors.count > 1 {
             problems.append(
@@ -140,6 +143,14 @@ enum AdoptionJudgement {
                     hint: "Physical replication needs one: rebuild or upgrade the others."))
         }
         return problems
+    }
+
+    static func foreign(_ groups: [UInt64: [NodeName]]) -> Problem {
+        let words = groups.sorted { $0.value[0] < $1.value[0] }
+            .map { "\($0.value.map(\.text).joined(separator: ", ")): \($0.key)" }.joined(separator: "; ")
+        return Problem(
+            "system_identifier", nil, "the servers belong to different clusters (\(words))",
+            hint: "Take the stranger out of the specification: it is not touched.")
     }
 
     static func notOnePrimary(_ primaries: [NodeName]) -> Problem {
@@ -168,7 +179,7 @@ enum AdoptionJudgement {
                         "diverged", node, "its WAL left the primary's history (timeline \(server.position.history.timeline))",
                         hint: "Rebuild it from \(leader), or take it out of the specification."))
             }
-            for name in Adoption.standbyLimits {
+            for name in ManagedSettings.standbyLimits {
                 guard let own = server.settings[name].flatMap({ Int($0.value) }),
                     let needed = primary.settings[name].flatMap({ Int($0.value) }), own < needed
                 else { continue }

@@ -272,10 +272,28 @@ extension Coordinator {
     }
 
     private func cluster() throws(RequestRefusal) -> (ClusterState, Rule) {
-        guard let state = self.state, let rule = state.rule else {
-            throw RequestRefusal("no_cluster", "there is no cluster yet", hint: "Run 'pgha init -f FILE'.")
-        }
+        if let refusal = self.withoutLeader { throw refusal }
+        guard let state = self.state, let rule = state.rule else { throw Self.noCluster }
         return (state, rule)
+    }
+
+    private static let noCluster = RequestRefusal(
+        "no_cluster", "there is no cluster yet", hint: "Run 'pgha init -f FILE'.")
+
+    /// Why nothing can be asked of a leader: there is no cluster, or its first leader is not installed yet. Nil once
+    /// there is one.
+    package var withoutLeader: RequestRefusal? {
+        guard let state = self.state else { return Self.noCluster }
+        guard state.rule == nil else { return nil }
+        let why = self.blockedReason.map { ": \($0)" } ?? ""
+        if case .failover(let machine) = self.activity, case .adopt(let leader) = machine.kind {
+            return RequestRefusal(
+                "not_ready", "only \(leader) may lead first, and it does not yet\(why)",
+                hint: "Start \(leader)'s server. If it is gone for good, run 'pgha store adopt': every other server is read"
+                    + " then.")
+        }
+        return RequestRefusal(
+            "not_ready", "the cluster has no leader yet\(why)", hint: "Wait: see 'pgha status --watch'.")
     }
 
     private func requireNode(_ node: NodeName, in state: ClusterState) throws(RequestRefusal) {

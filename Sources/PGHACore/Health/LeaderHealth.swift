@@ -48,7 +48,8 @@ package struct LeaderHealth: Hashable, Sendable {
         var sawLifeSince: Moment?
     }
 
-    private let timings: Timings
+    /// As the specification has them now.
+    package var timings: Timings
     /// End of the last probe that the leader answered in any way.
     private var lastAnswer: Moment?
     /// The last answer was an observation, not "starting up" or an error.
@@ -101,6 +102,12 @@ package struct LeaderHealth: Hashable, Sendable {
             self.refusals += 1
             self.firstRefusalBegan = self.firstRefusalBegan ?? began
         }
+    }
+
+    /// The leader was just installed, and answered its last order then.
+    package mutating func leaderOpened(at moment: Moment) {
+        self.answered(began: moment, ended: moment)
+        self.lastAnswerWasGood = true
     }
 
     private mutating func answered(began: Moment, ended: Moment) {

@@ -166,6 +166,10 @@ package struct AgentFacts: Hashable, Sendable, Codable {
     package var activity: String?
     /// Why the last work failed; cleared by the next that succeeds.
     package var problem: String?
+    /// Whether somebody else made the server, whose own configuration stands below that of the specification.
+    package var isAdopted: Bool?
+    /// Where the server finds the password of `pgha_replica`, on its host.
+    package var passfile: String?
 
     package init(
         node: NodeName, agentPID: Int32, postmaster: Postmaster, pledge: Pledge? = nil, standbySignal: Bool = false,

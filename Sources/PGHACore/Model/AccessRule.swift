@@ -40,6 +40,21 @@ package struct AccessRule: Hashable, Sendable, Codable {
         return nil
     }
 
+    /// As a line of `pg_hba.conf`.
+    package var line: String {
+        [self.type, self.database, self.user, self.address, self.method].compactMap(\.self).joined(separator: " ")
+    }
+
+    /// A line of `pg_hba.conf` without options and with the network in one word; nil when it has another number of words.
+    package init?(line: String) {
+        let words = line.split(whereSeparator: \.isWhitespace).map(String.init)
+        let isLocal = words.first == "local"
+        guard words.count == (isLocal ? 4 : 5) else { return nil }
+        self.init(
+            type: words[0], database: words[1], user: words[2], address: isLocal ? nil : words[3],
+            method: words[words.count - 1])
+    }
+
     private static func isWord(_ text: String) -> Bool {
         let forbidden = "\"#'\\".unicodeScalars
         return !text.isEmpty

@@ -24,16 +24,30 @@ extension PoolerLoop {
                 pool.pointee.failures = 0
             }
             self.release(pool)
+            if self.node(of: pool) == nil, pool.pointee.key.target != .leader { self.rerouteWaiting(pool) }
             self.openServersIfNeeded(pool)
         }
+        if self.drainedClaim == self.topology.claim { self.prepareSuccessor() }
     }
 
     /// Opened for an older term. A standby's connections stay as long as it is one of the topology's standbys.
     func isOutdated(_ server: ServerPointer) -> Bool {
         switch server.pointee.pool.pointee.key.target {
-        case .leader: server.pointee.term < self.topology.term.number
+        case .leader:
+            server.pointee.term < self.topology.term.number
+                || (server.pointee.term == self.topology.term.number && !self.leads(server.pointee.node))
+                || (server.pointee.term > self.topology.term.number
+                    && server.pointee.term != self.topology.claim?.number)
         case .standby(let name): self.topology.node(name) == nil
         }
+    }
+
+    private func leads(_ node: UInt32) -> Bool { self.topology.leader?.name == self.nodeNames[Int(node)] }
+
+    mutating func nodeNumber(_ name: NodeName) -> UInt32 {
+        if let known = self.nodeNames.firstIndex(of: name) { return UInt32(known) }
+        self.nodeNames.append(name)
+        return UInt32(self.nodeNames.count - 1)
     }
 
     /// No transaction begins on the leader while there is none, or while it is about to be replaced.
@@ -65,6 +79,8 @@ extension PoolerLoop {
         }
         self.drainedClaim = claim
         self.drains.letGo(claim)
+        self.leaveOldLeader()
+        self.prepareSuccessor()
     }
 
     // MARK: - Waiting

@@ -22,7 +22,7 @@ extension PoolerLoop {
         guard index < self.clients.highWater else { return }
         let client = self.clients[index]
         guard client.pointee.phase == .active, client.pointee.secret == secret, let server = client.pointee.server,
-            server.pointee.session.isBusy
+            server.pointee.session.isBusy, !server.pointee.flags.contains(.commits)
         else { return }
         self.cancelQuery(of: server)
     }

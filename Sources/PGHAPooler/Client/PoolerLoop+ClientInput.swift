@@ -186,14 +186,16 @@ extension PoolerLoop {
             // What can be had whole at a reasonable price is, so that its end is looked at too.
             if !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
             guard let server = self.serverReady(for: client) else { return .keep }
-            let namesStatement = self.inspect(client, server, Self.queryText(message))
+            let inspection = self.inspect(client, server, Self.queryText(message))
             if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
                 server.pointee.flags.insert(.mayCommit)
+                if CommitTest.exit(message.body) == .commit { server.pointee.flags.insert(.commits) }
             }
             server.pointee.pool.pointee.statistics.queries &+= 1
-            if namesStatement { return self.takeNamedQuery(client, server, message, &span) }
+            if case .namesStatement = inspection { return self.takeNamedQuery(client, server, message, &span) }
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
+            if case .refused(let refusal) = inspection { return self.replace(client, message, refusal, &span) }
             return .forward
         case FrontendMessage.execute:
             guard let server = self.serverReady(for: client) else { return .keep }
@@ -210,6 +212,14 @@ extension PoolerLoop {
         }
     }
 
+    /// Room of the loop's own in `out`; false when there cannot be so much, or the client lost its server.
+    mutating func makeRoom(for count: Int, _ client: ClientPointer) -> Bool {
+        guard self.out.isNearlyFull(for: count) else { return true }
+        let server = client.pointee.server
+        self.flushToServer(of: client)
+        return client.pointee.server == server && !self.out.isNearlyFull(for: count)
+    }
+
     /// Without the zero at its end.
     @inline(__always) private static func queryText(_ message: MessageView) -> UnsafeRawBufferPointer {
         let body = message.body
@@ -221,9 +231,11 @@ extension PoolerLoop {
         _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
     ) -> Taken {
         let text = Self.queryText(message)
-        guard self.makeRoom(client, server, message, &span, for: text.count) else { return .closed }
+        self.out.append(span, message.start - span)
+        span = message.start
         // What fills the room alone stays as it is.
-        let fits = message.isComplete && !self.out.isNearlyFull(for: Self.ownRoom + text.count)
+        let fits = message.isComplete && self.makeRoom(for: Self.ownRoom + text.count, client)
+        guard client.pointee.server == server else { return .closed }
         let isRenamed = fits && self.rename(client, server, text)
         if !isRenamed { server.pointee.session.sent(Request(.query)) }
         if server.pointee.session.hasFailures { self.forgetFailed(server) }
@@ -233,19 +245,6 @@ extension PoolerLoop {
 
     /// Close, Parse, and the message itself are the most that one message can become.
     private static var ownRoom: Int { 512 + 2 * 64 + Self.frontRoom }
-
-    /// Adds what comes before `message`, and sees to it that there is room for what replaces it and for `more` bytes.
-    /// False when the server was lost on the way.
-    @inline(__always) private mutating func makeRoom(
-        _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer,
-        for more: Int = 0
-    ) -> Bool {
-        self.out.append(span, message.start - span)
-        span = message.start
-        guard self.out.isNearlyFull(for: Self.ownRoom + more) else { return true }
-        self.flushToServer(of: client)
-        return client.pointee.server == server
-    }
 
     /// Messages that name a prepared statement or a portal.
     private mutating func takeStatement(
@@ -258,11 +257,10 @@ extension PoolerLoop {
             return .closed
         }
         guard let server = self.serverReady(for: client) else { return .keep }
-        guard self.translates(client) else {
-            server.pointee.session.sent(Request(Self.kind(message.type)))
-            return .forward
-        }
-        guard self.makeRoom(client, server, message, &span) else { return .closed }
+        guard self.translates(client) else { return self.passStatement(client, server, message, &span) }
+        self.out.append(span, message.start - span)
+        span = message.start
+        guard self.makeRoom(for: Self.ownRoom, client) else { return .closed }
         switch self.rewrite(client, server, message) {
         case .done:
             client.pointee.flags.remove(.dropsRest)
@@ -286,15 +284,6 @@ extension PoolerLoop {
         case FrontendMessage.bind: self.takeBind(client, server, message)
         case FrontendMessage.describe: self.takeDescribe(client, server, message)
         default: self.takeClose(client, server, message)
-        }
-    }
-
-    private static func kind(_ type: UInt8) -> Request.Kind {
-        switch type {
-        case FrontendMessage.parse: .parse
-        case FrontendMessage.bind: .bind
-        case FrontendMessage.describe: .describe
-        default: .close
         }
     }
 }

@@ -51,4 +51,42 @@ extension PoolerLoop {
         if message.type != FrontendMessage.copyData { server.pointee.session.sent(Request(.copyEnd)) }
         return .forward
     }
+
+    /// A query that fails goes in the place of one that must not be sent.
+    @inline(never) mutating func replace(
+        _ client: ClientPointer, _ message: MessageView, _ refusal: SettingRefusal, _ span: inout UnsafeRawPointer
+    ) -> Taken {
+        self.out.append(span, message.start - span)
+        span = message.start
+        guard self.makeRoom(for: 1024, client) else { return .closed }
+        self.appendRefused(refusal)
+        client.pointee.flags.insert(.dropsRest)
+        return .done
+    }
+
+    /// Of a client whose statements are not translated.
+    mutating func passStatement(
+        _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> Taken {
+        let isParse = message.type == FrontendMessage.parse
+        if isParse, !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
+        server.pointee.session.sent(Request(Self.kind(message.type)))
+        guard isParse, message.isComplete, let parse = ParseView(message.body),
+            let refusal = self.settingRefusal(of: parse.text)
+        else { return .forward }
+        self.out.append(span, message.start - span)
+        span = message.start
+        guard self.makeRoom(for: 1024 + parse.name.count, client) else { return .closed }
+        self.appendRefusedParse(refusal, name: parse.name)
+        return .done
+    }
+
+    private static func kind(_ type: UInt8) -> Request.Kind {
+        switch type {
+        case FrontendMessage.parse: .parse
+        case FrontendMessage.bind: .bind
+        case FrontendMessage.describe: .describe
+        default: .close
+        }
+    }
 }

@@ -46,12 +46,17 @@ package struct PoolerConfiguration: Sendable {
     package var mode = Mode.transaction
     package var limits = Limits()
     package var timeouts = Timeouts()
-    /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
-    package var preparedStatements = 200
+    package var authentication = Authentication()
+    package var clientTLS = ClientTLS()
+    package var serverTLS = ServerTLS()
     /// With which the pooler logs in to servers, by user. Nobody's where servers trust the pooler or clients' own
     /// keys are passed through.
     package var passwords: [WireText: Secret] = [:]
+    /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
+    package var preparedStatements = 200
 
+    /// Which standbys answer reads.
+    package var reads = ReadBalancer.Limits()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
 
@@ -67,6 +72,9 @@ package struct PoolerConfiguration: Sendable {
         /// Server connections to keep open once a pool is in use.
         package var minimumPoolSize = 0
         package var maximumClients = 10_000
+        /// Connections that have not logged in yet, per thread: all, and from one address. 0: no limit of its own.
+        package var maximumLoggingIn = 2_000
+        package var maximumLoggingInPerAddress = 1_000
         /// 0: no limit of its own.
         package var maximumClientsPerUser = 0
         package var maximumClientsPerDatabase = 0

@@ -38,7 +38,7 @@ struct LoopLimits {
             .filter { $0 > 0 }.min() ?? .max
     }
 
-    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+    static func nanoseconds(_ duration: Duration) -> UInt64 {
         UInt64(max(duration.milliseconds, 0)) * 1_000_000
     }
 }

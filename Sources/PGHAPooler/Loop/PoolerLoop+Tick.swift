@@ -13,6 +13,7 @@ extension PoolerLoop {
             self.openServersIfNeeded(pool)
         }
         self.checkServers()
+        self.checkLookups()
         self.checkClients()
         if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()

@@ -46,6 +46,7 @@ extension PoolerLoop {
     }
 
     @inline(__always) private mutating func acquire(for client: ClientPointer) -> ServerPointer? {
+        self.route(client)
         if !self.mustWait(client), let server = client.pointee.pool?.pointee.popIdle() {
             if self.attach(client, server) { return server }
         } else {

@@ -28,15 +28,15 @@ extension PoolerLoop {
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
-        var statement = self.statementTable.retain(body)
-        let renamed = statement.pointee.needsAttention ? self.renamed(client, server, statement) : nil
-        statement = renamed ?? statement
+        let (content, isRefused) = self.retain(body)
+        let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
+        let statement = renamed ?? content
         let sequence = self.nextSequence()
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
         if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
             request = .skippedParse
-        } else if name.isEmpty, self.isNew(statement) {
+        } else if name.isEmpty, !isRefused, self.isNew(statement) {
             // Passed on without a name, as it came.
             self.statements(of: server).pointee.setUnnamed(statement, sequence: sequence, &self.statementTable)
             server.pointee.session.sent(Request(.parse, sequence: sequence))
@@ -49,6 +49,16 @@ extension PoolerLoop {
         }
         server.pointee.session.sent(Request(request, sequence: sequence))
         return .done
+    }
+
+    /// The statement of a Parse, or the one that takes its place because it must not be sent.
+    private mutating func retain(_ body: UnsafeRawBufferPointer) -> (statement: StatementPointer, isRefused: Bool) {
+        let statement = self.statementTable.retain(body)
+        guard statement.pointee.needsAttention, let refusal = self.settingRefusal(of: statement.pointee.text) else {
+            return (statement, false)
+        }
+        self.statementTable.release(statement)
+        return (refusal.parseContent.withUnsafeBytes { self.statementTable.retain($0) }, true)
     }
 
     /// Whether a statement without a name is seen for the first time.
@@ -169,7 +179,8 @@ extension PoolerLoop {
         if server.pointee.session.status != .idle, CommitTest.mayCommit(statement.pointee.text) {
             server.pointee.flags.insert(.mayCommit)
         }
-        if statement.pointee.needsAttention { self.inspect(client, server, statement.pointee.text) }
+        // What may not be sent was replaced when it was parsed.
+        if statement.pointee.needsAttention { _ = self.inspect(client, server, statement.pointee.text) }
     }
 
     mutating func takeDescribe(_ client: ClientPointer, _ server: ServerPointer, _ message: MessageView) -> Rewritten {

@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import Glibc
 internal import Synchronization
 
@@ -9,7 +8,7 @@ internal import Synchronization
 /// an address that worked before is used while the name server fails: a broken DNS must not make a healthy
 /// server look dead.
 package final class AddressResolver: Sendable {
-    package static let shared = AddressResolver()
+    package static let shared = AddressResolver(resolve: AddressResolver.resolve)
 
     /// Younger answers are used without asking again. Short, because a restarted container changes its address.
     static let freshness = Duration.seconds(5)
@@ -23,7 +22,10 @@ package final class AddressResolver: Sendable {
 
     private let known = Mutex<[String: Known]>([:])
     private let nextWaiter = Atomic<UInt64>(0)
-    private let queue = DispatchQueue(label: "pgha.resolver", attributes: .concurrent)
+    private let resolve: @Sendable (_ host: String) -> [String]
+
+    /// `resolve` may block for as long as it likes; it answers with nothing when it fails.
+    package init(resolve: @escaping @Sendable (_ host: String) -> [String]) { self.resolve = resolve }
 
     /// The numeric addresses of `host`; empty when none is known by the deadline.
     package func addresses(of host: String, until deadline: ContinuousClock.Instant) async -> [String] {
@@ -40,11 +42,14 @@ package final class AddressResolver: Sendable {
     }
 
     /// After a failed connection: ask anew next time, keeping the old answer for when that fails.
-    func expire(_ host: String) { self.known.withLock { $0[host]?.at = nil } }
+    package func expire(_ host: String) { self.known.withLock { $0[host]?.at = nil } }
 
     private func lookUp(_ host: String, until deadline: ContinuousClock.Instant) async {
         let waiter = self.nextWaiter.add(1, ordering: .relaxed).newValue
-        let timer = DispatchWorkItem { self.resume(waiter, of: host) }
+        let timer = Task {
+            try await ContinuousClock().sleep(until: deadline)
+            self.resume(waiter, of: host)
+        }
         await withCheckedContinuation { continuation in
             let start = self.known.withLock { known in
                 var entry = known[host] ?? Known()
@@ -54,11 +59,36 @@ package final class AddressResolver: Sendable {
                 known[host] = entry
                 return start
             }
-            if start { self.queue.async { self.finish(host, Self.resolve(host)) } }
-            let patience = max(0, (deadline - ContinuousClock.now).wholeMilliseconds)
-            self.queue.asyncAfter(deadline: .now() + .milliseconds(Int(patience)), execute: timer)
+            // Without a thread the name stays unknown, and is asked for again.
+            if start, !Self.onThread({ self.finish(host, self.resolve(host)) }) { self.finish(host, []) }
+            // The deadline may have passed before the waiter was known.
+            if ContinuousClock.now >= deadline { self.resume(waiter, of: host) }
         }
         timer.cancel()
+    }
+
+    /// A thread for each look-up, and no shared pool: a queue has as many threads as the machine has processors, so that
+    /// two silent names would hold up all others, and with them whoever else uses the pool. False when there is none.
+    private static func onThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+        let box = Unmanaged.passRetained(Box(body))
+        var thread = pthread_t()
+        let created = pthread_create(
+            &thread, nil,
+            { context in
+                if let context { Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body() }
+                return nil
+            }, box.toOpaque())
+        guard created == 0 else {
+            box.release()
+            return false
+        }
+        pthread_detach(thread)
+        return true
+    }
+
+    private final class Box: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
     private func resume(_ waiter: UInt64, of host: String) {

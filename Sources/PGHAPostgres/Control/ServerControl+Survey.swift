@@ -45,7 +45,11 @@ extension ServerControl {
 
     private func appliedScripts(_ session: PostgresConnection) async throws -> [Int] {
         let known = try await session.query(
-            "SELECT to_regclass('pgha.schema_version') IS NOT NULL AS known", timeout: self.deadlines.settings)
+            """
+            SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE n.nspname = 'pgha' AND c.relname = 'schema_version' AND has_schema_privilege(n.oid, 'USAGE')
+                AND has_table_privilege(c.oid, 'SELECT')) AS known
+            """, timeout: self.deadlines.settings)
         guard try known.first?.bool("known") == true else { return [] }
         return try await session.query(
             "SELECT number FROM pgha.schema_version ORDER BY number", timeout: self.deadlines.settings
@@ -56,16 +60,17 @@ extension ServerControl {
         _ session: PostgresConnection
     ) async throws -> [String: AdoptableServer.Setting] {
         // An array literal: names hold letters, '_' and '.' alone.
-        let names = "{\(Adoption.settings.joined(separator: ","))}"
+        let names = "{\(ManagedSettings.surveyed.joined(separator: ","))}"
         var result: [String: AdoptableServer.Setting] = [:]
         for row in try await session.query(
-            "SELECT name, setting, source FROM pg_settings WHERE name = ANY ($1::text[])", [names],
+            "SELECT name, setting, source, pending_restart FROM pg_settings WHERE name = ANY ($1::text[])", [names],
             timeout: self.deadlines.settings)
         {
             // Who may connect where is nobody's business outside the server.
             let name = try row.string("name")
             let value = name == "primary_conninfo" ? "" : try row.stringIfPresent("setting") ?? ""
-            result[name] = AdoptableServer.Setting(value, source: try row.string("source"))
+            result[name] = AdoptableServer.Setting(
+                value, source: try row.string("source"), pendingRestart: try row.bool("pending_restart"))
         }
         return result
     }
@@ -92,7 +97,7 @@ extension ServerControl {
         }
     }
 
-    /// The values of ``Adoption/standbyLimits`` that the server runs with.
+    /// The values of ``ManagedSettings/standbyLimits`` that the server runs with.
     package func runningLimits() async throws(NodeFailure) -> [String: Int] {
         do {
             return try await self.exclusively {
@@ -100,7 +105,7 @@ extension ServerControl {
                     var result: [String: Int] = [:]
                     for row in try await session.query(
                         "SELECT name, setting FROM pg_settings WHERE name = ANY ($1::text[])",
-                        ["{\(Adoption.standbyLimits.joined(separator: ","))}"], timeout: self.deadlines.settings)
+                        ["{\(ManagedSettings.standbyLimits.joined(separator: ","))}"], timeout: self.deadlines.settings)
                     {
                         result[try row.string("name")] = try row.int("setting")
                     }

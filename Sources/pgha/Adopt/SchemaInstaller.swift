@@ -9,9 +9,10 @@ struct SchemaInstaller: Sendable {
 
     /// Returns what was done, a line each; nothing is done twice.
     func install(on spec: ClusterSpec) async throws -> [String] {
+        let hasAgents = spec.nodes.contains { $0.agent != nil }
         let (node, session) = try await self.primary(of: spec)
         do throws(PostgresError) {
-            let lines = try await self.install(session, node)
+            let lines = try await self.install(session, node, hasAgents: hasAgents)
             await session.close()
             return lines
         } catch {
@@ -43,7 +44,9 @@ struct SchemaInstaller: Sendable {
             hint: "Check the file given with --superuser-file, and pg_hba.conf for this machine.")
     }
 
-    private func install(_ session: PostgresConnection, _ node: NodeSpec) async throws(PostgresError) -> [String] {
+    private func install(
+        _ session: PostgresConnection, _ node: NodeSpec, hasAgents: Bool
+    ) async throws(PostgresError) -> [String] {
         let isInstalled = try await session.query("\(PGHASchema.installedQuery) AS installed").first?.bool("installed")
         var applied: [Int] = []
         if isInstalled == true {
@@ -55,6 +58,7 @@ struct SchemaInstaller: Sendable {
             lines.append("\(node.name): applied \(script.name)")
         }
         try await session.script("GRANT pg_checkpoint TO pgha_replica")
+        if hasAgents { lines += try await self.makeAgentRole(session, node) }
         for role in ["pgha_control", "pgha_replica"] {
             guard let password = self.passwords?.password(user: role) else { continue }
             try await self.setPassword(password, of: role, session)
@@ -62,6 +66,14 @@ struct SchemaInstaller: Sendable {
         }
         try await self.waitUntilReplayed(session)
         return lines
+    }
+
+    /// The agents' own superuser, without a password: their line in `pg_hba.conf` lets it in over the socket alone. Agents
+    /// on standbys cannot make it where the primary has none.
+    private func makeAgentRole(_ session: PostgresConnection, _ node: NodeSpec) async throws(PostgresError) -> [String] {
+        guard try await session.query("SELECT FROM pg_roles WHERE rolname = 'pgha_agent'").isEmpty else { return [] }
+        try await session.script("CREATE ROLE pgha_agent SUPERUSER LOGIN")
+        return ["\(node.name): made the role pgha_agent"]
     }
 
     /// The password goes as a parameter and reaches `ALTER ROLE` inside the server: no statement text holds it.

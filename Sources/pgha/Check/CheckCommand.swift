@@ -5,6 +5,7 @@ import PGHAClient
 import PGHACommand
 import PGHACore
 import PGHAPostgres
+import PGHASchema
 
 /// `pgha check`.
 struct CheckCommand: AsyncParsableCommand {
@@ -47,7 +48,7 @@ struct CheckCommand: AsyncParsableCommand {
             for node in spec.nodes { group.addTask { await self.survey(node, token) } }
             return await group.reduce(into: [NodeSurvey]()) { $0.append($1) }
         }.sorted { $0.node.name < $1.node.name }
-        let report = CheckReport(CheckJudgement.findings(surveys, copies: spec.durability.copies))
+        let report = CheckReport(CheckJudgement.findings(surveys, spec: spec, scripts: PGHASchema.scripts.map { ($0.number, $0.name) }))
         try self.options.show(report, CheckView.lines(report))
         if !report.ok { throw ExitCode(CommandError.Exit.failed.rawValue) }
     }
@@ -69,7 +70,7 @@ struct CheckCommand: AsyncParsableCommand {
             host: node.host, port: node.port, user: self.user, passfile: self.passfile,
             sslMode: ConnectionParameters.SSLMode(rawValue: self.sslmode) ?? .prefer, applicationName: "pgha check",
             connectTimeout: .seconds(3))
-        return NodeSurvey(node: node, server: await ServerSurveyor(parameters: parameters).survey(), agent: agent)
+        return NodeSurvey(node: node, server: await ServerSurveyor(node: node.name, parameters: parameters).survey(), agent: agent)
     }
 
     private func agent(of node: NodeSpec, _ token: BearerToken?) async -> NodeSurvey.Agent {

@@ -11,6 +11,7 @@ extension PoolerConfiguration {
         self.sharesPorts = settings.boolean("reuse_port")
         self.mode = settings.text("pool_mode").flatMap { Mode(rawValue: $0) } ?? .transaction
         self.preparedStatements = settings.integer("prepared_statements")
+        if let path = settings.text("users_file") { self.passwords = try UsersFile.passwords(path) }
         self.limits = Limits(settings)
         self.timeouts = Timeouts(settings)
     }

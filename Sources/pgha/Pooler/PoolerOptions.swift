@@ -3,33 +3,7 @@ import PGHAConfiguration
 
 extension ArgumentHelp {
     /// What the table says of a setting of the pooler.
-    static func pooler(_ key: String) -> ArgumentHelp {
-        guard let setting = SettingTable.settings(of: .pooler).first(where: { $0.key == key }) else {
-            preconditionFailure("there is no setting pooler.\(key)")
-        }
-        let fallback: String =
-            switch setting.fallback {
-            case .value(let text): " (\(text))"
-            case .unset, .required: ""
-            }
-        // The first sentence; the rest is on the settings page.
-        let sentence = setting.reason.split(separator: ". ", maxSplits: 1).first.map(String.init) ?? ""
-        return ArgumentHelp(
-            (sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence) + "\(fallback).",
-            valueName: setting.kind.valueName)
-    }
-}
-
-extension SettingKind {
-    /// In usage texts: `--pool-size <number>`.
-    fileprivate var valueName: String {
-        switch self {
-        case .choice: "word"
-        case .boolean: "true|false"
-        case .duration, .bytes, .integer, .name, .nodeName, .host, .listenAddress, .agentURL, .urls, .users, .path:
-            self.unit.lowercased()
-        }
-    }
+    static func pooler(_ key: String) -> ArgumentHelp { .setting(key, of: .pooler) }
 }
 
 struct PoolerPlaceOptions: ParsableArguments {
@@ -50,6 +24,12 @@ struct PoolerPlaceOptions: ParsableArguments {
             "controller": self.controller, "token_file": self.tokenFile, "server_sockets": self.serverSockets,
         ]
     }
+}
+
+struct PoolerAccessOptions: ParsableArguments {
+    @Option(help: .pooler("users_file")) var usersFile: String?
+
+    var flags: [String: String?] { ["users_file": self.usersFile] }
 }
 
 struct PoolerPoolOptions: ParsableArguments {

@@ -40,6 +40,37 @@ extension LogConfiguration {
     }
 }
 
+extension ArgumentHelp {
+    /// What the settings' table says of the flag for `key`, so that help, file and errors say the same.
+    static func setting(_ key: String, of place: Setting.Place) -> ArgumentHelp {
+        guard let setting = SettingTable.setting(key, of: place) else {
+            preconditionFailure("there is no setting \(place.rawValue).\(key)")
+        }
+        let fallback: String =
+            switch setting.fallback {
+            case .value(let text): " (\(text))"
+            case .unset, .required: ""
+            }
+        // The first sentence; the rest is on the settings page.
+        let sentence = setting.reason.split(separator: ". ", maxSplits: 1).first.map(String.init) ?? ""
+        return ArgumentHelp(
+            (sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence) + "\(fallback).",
+            valueName: setting.kind.valueName)
+    }
+}
+
+extension SettingKind {
+    /// In usage texts: `--pool-size <number>`.
+    fileprivate var valueName: String {
+        switch self {
+        case .choice: "word"
+        case .boolean: "true|false"
+        case .duration, .bytes, .integer, .name, .nodeName, .host, .listenAddress, .agentURL, .urls, .users, .path:
+            self.unit.lowercased()
+        }
+    }
+}
+
 /// A failure whose text is for the operator as it stands.
 struct CommandFailure: Error, CustomStringConvertible {
     var description: String
