@@ -90,8 +90,11 @@ extension PoolerLoop {
 
     mutating func reload(_ configuration: PoolerConfiguration, _ security: Security) {
         self.security = security
+        let threads = self.configuration.threads
         self.configuration = configuration
+        self.configuration.threads = threads
         self.limits = LoopLimits(configuration)
+        self.nextClientCheck = 0
         for pool in self.pools.values { self.configure(pool) }
     }
 }

@@ -48,6 +48,8 @@ struct PoolerLoop: ~Copyable {
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
+    /// No client is over a limit of time before.
+    var nextClientCheck: UInt64 = 0
     var isStopping = false
     /// Nil: new clients are welcome.
     var draining: DrainMode?
