@@ -68,8 +68,7 @@ struct TimingSetting: Sendable {
             reason: "A standby gone for this long leaves the cohort, so that the loss of one more can be survived."),
         TimingSetting(
             name: "drain_timeout", field: .duration(\.drainTimeout, .milliseconds(100)...(.seconds(3600))),
-            reason: "How long a switchover lets running transactions finish before it ends them: for the pooler, and without "
-                + "effect while there is none."),
+            reason: "How long a switchover lets the poolers' running transactions finish before it ends them."),
         TimingSetting(
             name: "failover_interval", field: .duration(\.failoverInterval, .milliseconds(100)...(.seconds(86_400))),
             reason: "Least time between two failovers that the controller starts by itself, so that a cluster under "

@@ -2,7 +2,7 @@ import ArgumentParser
 import PGHAConfiguration
 
 extension ArgumentHelp {
-    /// What the settings' table says of a setting of the pooler.
+    /// What the table says of a setting of the pooler.
     static func pooler(_ key: String) -> ArgumentHelp { .setting(key, of: .pooler) }
 }
 

@@ -40,39 +40,35 @@ extension LogConfiguration {
     }
 }
 
-extension SettingKind {
-    /// The value's place in a usage line.
-    fileprivate var valueName: String {
-        switch self {
-        case .duration: "duration"
-        case .bytes: "bytes"
-        case .integer: "number"
-        case .boolean: "true|false"
-        case .choice: "word"
-        case .name, .nodeName: "name"
-        case .host: "host"
-        case .listenAddress: "host:port"
-        case .agentURL: "url"
-        case .urls: "url,..."
-        case .users: "name,..."
-        case .path: "path"
-        case .text: "text"
-        }
-    }
-}
-
 extension ArgumentHelp {
     /// What the settings' table says of the flag for `key`, so that help, file and errors say the same.
     static func setting(_ key: String, of place: Setting.Place) -> ArgumentHelp {
-        guard let setting = SettingTable.setting(key, of: place) else { return "" }
-        let fallback =
+        guard let setting = SettingTable.setting(key, of: place) else {
+            preconditionFailure("there is no setting \(place.rawValue).\(key)")
+        }
+        let fallback: String =
             switch setting.fallback {
-            case .value(let text): " Default: \(text)."
-            case .unset(let words): " Default: \(words)."
-            case .required: ""
+            case .value(let text): " (\(text))"
+            case .unset, .required: ""
             }
-        let reason = setting.reason.hasSuffix(".") ? setting.reason : setting.reason + "."
-        return ArgumentHelp("\(reason)\(fallback)", valueName: setting.kind.valueName)
+        // The first sentence; the rest is on the settings page.
+        let sentence = setting.reason.split(separator: ". ", maxSplits: 1).first.map(String.init) ?? ""
+        return ArgumentHelp(
+            (sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence) + "\(fallback).",
+            valueName: setting.kind.valueName)
+    }
+}
+
+extension SettingKind {
+    /// In usage texts: `--pool-size <number>`.
+    fileprivate var valueName: String {
+        switch self {
+        case .choice: "word"
+        case .boolean: "true|false"
+        case .duration, .bytes, .integer, .name, .nodeName, .host, .listenAddress, .agentURL, .urls, .users, .path,
+            .text:
+            self.unit.lowercased()
+        }
     }
 }
 
