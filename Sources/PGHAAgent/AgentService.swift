@@ -59,6 +59,8 @@ package struct AgentService: Service {
     }
 
     package func run() async throws {
+        // Before anybody can ask: "no postmaster" of an agent that has not looked yet would be taken for its death.
+        await self.agent.adopt()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.application.run() }
             group.addTask { try await AgentTick(agent: self.agent).run() }

@@ -21,7 +21,9 @@ package final class Pooler: Sendable {
         let security = try Security(configuration, mockSecret: self.mockSecret)
         var ports = configuration.listeners.map(\.port)
         var loops: [LoopStart] = []
-        let peers = try Self.mailboxes(max(configuration.threads, 1))
+        var configuration = configuration
+        configuration.threads = configuration.limits.usableThreads(of: configuration.threads)
+        let peers = try Self.mailboxes(configuration.threads)
         let drains = DrainBoard(loops: peers.count)
         for number in 0..<peers.count {
             var bound: [BoundListener] = []

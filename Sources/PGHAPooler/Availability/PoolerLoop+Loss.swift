@@ -134,13 +134,14 @@ extension PoolerLoop {
         for offset in 0..<requests.count {
             let kind = requests[offset].kind
             switch kind {
-            case .injectedQuery, .injectedParse, .injectedClose, .copyEnd: continue
+            case .injectedQuery, .injectedParse, .injectedClose, .injectedSync, .copyEnd: continue
             case .sync: break
-            case .query, .functionCall, .parse, .skippedParse, .bind, .describe, .execute, .close, .skippedClose:
+            case .query, .prefixedQuery, .functionCall, .parse, .skippedParse, .bind, .describe, .execute, .close,
+                .skippedClose:
                 if isSkipping { continue }
                 buffer.errorResponse(wasTold && !isOver ? Self.blockFailed : error)
                 wasTold = true
-                isSkipping = kind != .query && kind != .functionCall
+                isSkipping = kind != .query && kind != .prefixedQuery && kind != .functionCall
             }
             guard !isSkipping || kind == .sync else { continue }
             isSkipping = false

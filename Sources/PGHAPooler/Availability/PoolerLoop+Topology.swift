@@ -52,13 +52,18 @@ extension PoolerLoop {
 
     /// No transaction begins on the leader while there is none, or while it is about to be replaced.
     mutating func updateHold(_ pool: PoolPointer) {
-        guard case .leader = pool.pointee.key.target else { return }
-        pool.pointee.isHeld = !self.topology.takesWrites
+        let isPaused = self.console.pauses(pool.pointee.key.database.description)
+        guard case .leader = pool.pointee.key.target else {
+            pool.pointee.isHeld = isPaused
+            return
+        }
+        pool.pointee.isHeld = isPaused || !self.topology.takesWrites
     }
 
     /// Hands out what lay idle while transactions were held.
-    private mutating func release(_ pool: PoolPointer) {
+    mutating func release(_ pool: PoolPointer) {
         guard !pool.pointee.isHeld else { return }
+        self.openServersIfNeeded(pool)
         while pool.pointee.waitingCount > 0, let server = pool.pointee.popIdle() {
             self.giveBack(server)
             self.handOutReturned()
@@ -109,7 +114,9 @@ extension PoolerLoop {
     private mutating func explainWait(_ client: ClientPointer) {
         client.pointee.wasTold = true
         var buffer = WireBuffer()
-        let reason = self.topology.leader == nil ? "no primary is known" : "the primary is being replaced"
+        let reason =
+            self.topology.takesWrites
+            ? "PAUSE" : self.topology.leader == nil ? "no primary is known" : "the primary is being replaced"
         buffer.noticeResponse(
             WireError(
                 .notice, .successfulCompletion, "waiting: \(reason)", detail: "The transaction begins on the new one."))

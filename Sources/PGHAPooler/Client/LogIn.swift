@@ -43,6 +43,9 @@ final class LogIn {
     /// The settings that the client asked for and that its first server has to confirm.
     var wanted: Unmanaged<ParameterSet>?
 
+    /// A statement of the console is being answered.
+    var isAnswering = false
+
     init(address: IPAddress?, offersTLS: Bool) {
         self.address = address
         self.policy = StartupPolicy(offersTLS: offersTLS)

@@ -65,6 +65,7 @@ extension PoolerLoop {
         case .failed: self.pumpFailed(client)
         case .waiting:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
+        case .console: self.readConsole(client)
         case .attaching, .settling, .closing, .free: break
         }
     }

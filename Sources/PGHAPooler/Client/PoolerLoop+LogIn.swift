@@ -5,6 +5,7 @@ internal import PGHAWire
 extension PoolerLoop {
     /// Into its pool, if there is room.
     mutating func admit(_ client: ClientPointer, _ logIn: LogIn, _ message: StartupMessage) {
+        if self.admitToConsole(client, logIn, message) { return }
         if let refusal = self.admissionRefusal(message) {
             return self.refuse(client, .tooManyConnections, refusal)
         }
@@ -32,6 +33,7 @@ extension PoolerLoop {
 
     /// Why a client is not let in; nil when it is.
     private func admissionRefusal(_ message: StartupMessage) -> String? {
+        if self.console.refuses(message.database.description) { return "database \"\(message.database)\" is disabled" }
         let limits = self.configuration.limits
         if self.clients.count > limits.maximumClients { return "sorry, too many clients already" }
         var ofUser = 0

@@ -27,7 +27,7 @@ extension PoolerLoop {
     }
 
     /// The client is authenticated or gone.
-    private mutating func stopCounting(_ logIn: LogIn) {
+    mutating func stopCounting(_ logIn: LogIn) {
         guard logIn.isCounted else { return }
         logIn.isCounted = false
         self.logInCount.remove(logIn.address)

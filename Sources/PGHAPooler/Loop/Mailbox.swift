@@ -56,6 +56,9 @@ final class Mailbox: Sendable {
         self.peers.withLock { $0 = mailboxes.map { WeakMailbox(mailbox: $0) } }
     }
 
+    /// How many loops there are.
+    var peerCount: Int { self.peers.withLock { $0.count } }
+
     /// Leaves a request for another loop; a number that no loop has is ignored.
     func postToPeer(_ number: Int, _ request: LoopRequest) {
         let peer = self.peers.withLock { $0.indices.contains(number) ? $0[number].mailbox : nil }
@@ -87,8 +90,11 @@ extension PoolerLoop {
 
     mutating func reload(_ configuration: PoolerConfiguration, _ security: Security) {
         self.security = security
+        let threads = self.configuration.threads
         self.configuration = configuration
+        self.configuration.threads = threads
         self.limits = LoopLimits(configuration)
+        self.nextClientCheck = 0
         for pool in self.pools.values { self.configure(pool) }
     }
 }

@@ -48,9 +48,17 @@ struct PoolerLoop: ~Copyable {
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
+    /// No client is over a limit of time before.
+    var nextClientCheck: UInt64 = 0
     var isStopping = false
     /// Nil: new clients are welcome.
     var draining: DrainMode?
+    /// What the console has stopped.
+    var console = ConsoleHolds()
+    /// PAUSE commands that still wait for transactions.
+    var consoleWaits: [(Token, ConsoleCommand)] = []
+    /// When averages are made next.
+    var nextPeriod: UInt64 = 0
     let drains: DrainBoard
     /// The last claim that `drains` was told of.
     var drainedClaim: Term?

@@ -7,8 +7,9 @@ extension PoolerLoop {
     /// Opens as many connections as clients wait for and limits allow.
     mutating func openServersIfNeeded(_ pool: PoolPointer) {
         guard !pool.pointee.isHeld else { return }
-        while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < pool.pointee.limit {
-            guard self.openServer(pool) else { return }
+        let limit = self.serverLimit(of: pool)
+        while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < limit {
+            guard self.hasRoom(for: pool), self.openServer(pool) else { return }
         }
     }
 

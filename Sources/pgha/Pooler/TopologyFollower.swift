@@ -56,7 +56,8 @@ final class TopologyFollower: Service {
                 group.addTask { try await self.follow() }
                 group.addTask { for await claim in self.pooler.drained { await self.reportDrained(claim) } }
                 defer { group.cancelAll() }
-                try await group.next()
+                // The stream of drains ends with the pooler; this service may not, before it is asked to.
+                try await group.waitForAll()
             }
         }
     }
