@@ -40,6 +40,10 @@ bench-failover: release ## Measure failover and switchover with the release buil
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
 	@export PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")"; $(own_network) "$(scratch)/release/pgha-bench" $(ARGS)
 
+.PHONY: bench-pooler
+bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy and pgpool: ARGS="--parts cpu,idle"
+	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" python3 Tests/Benchmarks/PoolerBench/bench.py $(ARGS)
+
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
 	@mkdir -p "$(scratch)/fuzz/wire-corpus"

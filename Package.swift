@@ -55,7 +55,9 @@ let package = Package(
         // SQL installed on servers, embedded in the executable.
         .target(
             name: "PGHASchema", path: "sql",
-            resources: [.embedInCode("001_roles.sql"), .embedInCode("002_schema.sql")], swiftSettings: strict),
+            resources: [
+                .embedInCode("001_roles.sql"), .embedInCode("002_schema.sql"), .embedInCode("003_pooler.sql"),
+            ], swiftSettings: strict),
 
         // Shells around single things: a server, a store, settings, metrics, the HTTP interfaces.
         .target(name: "PGHAPostgres", dependencies: ["PGHACore", "CLibpq", log], swiftSettings: strict),
@@ -99,7 +101,7 @@ let package = Package(
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
                 "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
-                arguments, lifecycle,
+                "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
@@ -137,12 +139,13 @@ let package = Package(
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
-            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHATesting"],
+            dependencies: ["PGHAPooler", "PGHAWire", "PGHACore", "PGHAPostgres", "PGHASchema", "PGHATesting"],
             swiftSettings: strict),
         .testTarget(
             name: "pghaTests",
             dependencies: [
-                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPostgres", "PGHATesting", "PGHACore",
+                "pgha", "PGHACommand", "PGHAClient", "PGHAConfiguration", "PGHAPooler", "PGHAPostgres", "PGHATesting",
+                "PGHACore",
                 arguments,
             ],
             exclude: ["Snapshots"], swiftSettings: strict),

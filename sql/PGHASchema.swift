@@ -38,6 +38,7 @@ package enum PGHASchema {
     package static let scripts: [Script] = [
         Script(1, "001_roles", PackageResources._01_roles_sql),
         Script(2, "002_schema", PackageResources._02_schema_sql),
+        Script(3, "003_pooler", PackageResources._03_pooler_sql),
     ]
 
     /// One row with one boolean: whether ``appliedQuery`` may be asked.

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -209,12 +211,62 @@ int pgha_peer_address(int fd, char *text, size_t capacity, uint16_t *port) {
     return 0;
 }
 
+static uint64_t big_endian(const uint8_t *bytes, int count) {
+    uint64_t value = 0;
+    for (int i = 0; i < count; i++) value = value << 8 | bytes[i];
+    return value;
+}
+
+struct pgha_peer pgha_peer(int fd) {
+    struct pgha_peer peer = {0};
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getpeername(fd, (struct sockaddr *)&address, &length) < 0) return peer;
+    if (address.ss_family == AF_INET) {
+        peer.version = 4;
+        peer.low = big_endian((uint8_t *)&((struct sockaddr_in *)&address)->sin_addr, 4);
+    } else if (address.ss_family == AF_INET6) {
+        const uint8_t *bytes = ((struct sockaddr_in6 *)&address)->sin6_addr.s6_addr;
+        peer.version = 6;
+        peer.high = big_endian(bytes, 8);
+        peer.low = big_endian(bytes + 8, 8);
+    }
+    return peer;
+}
+
+int pgha_peer_user(int fd, char *name, size_t capacity) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+    struct passwd entry;
+    struct passwd *found;
+    char buffer[16384];
+    int result = getpwuid_r(credentials.uid, &entry, buffer, sizeof buffer, &found);
+    if (result != 0 || found == NULL) return result != 0 ? -result : -ENOENT;
+    if (strlen(entry.pw_name) >= capacity) return -ENAMETOOLONG;
+    strcpy(name, entry.pw_name);
+    return 0;
+}
+
 void pgha_keepalive(int fd, int idle, int interval, int count) {
     int on = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0) return;
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+void pgha_block_sigpipe(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+int64_t pgha_wall_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 uint64_t pgha_now(void) {

@@ -76,7 +76,8 @@ extension ControllerClient {
             "POST", "/v1/poolers/\(Self.escaped(pooler))", PoolerReport(drained: claim.number))
     }
 
+    /// Unreserved characters stay as they are. Source: RFC 3986, section 2.3.
     private static func escaped(_ name: String) -> String {
-        name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? name
+        name.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(["-", ".", "_", "~"])) ?? name
     }
 }

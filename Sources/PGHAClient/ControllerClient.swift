@@ -9,7 +9,7 @@ package import PGHACore
 package struct ControllerClient: Sendable {
     /// `http://host:port`.
     package let baseURL: String
-    private let token: BearerToken?
+    let token: BearerToken?
     let httpClient: HTTPClient
     /// For one request.
     private let timeout: Duration

@@ -134,7 +134,8 @@ package struct ControllerRoutes: Sendable {
                 try await controller.accept(.switchover(target: target), "switchover begins"), status: .accepted)
         }
         group.post("/v1/poolers/:name") { request, context in
-            let name = try context.parameters.require("name")
+            let escaped = try context.parameters.require("name")
+            let name = escaped.removingPercentEncoding ?? escaped
             let report = try await decode(PoolerReport.self, request, context)
             return try json(await controller.poolerReported(name, report))
         }

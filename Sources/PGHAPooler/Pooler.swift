@@ -1,6 +1,7 @@
 internal import CPGHALoop
 internal import Glibc
 package import PGHACore
+internal import PGHAWire
 internal import Synchronization
 
 /// A connection pooler: event loops on threads of their own. All calls return at once.
@@ -12,12 +13,17 @@ package final class Pooler: Sendable {
     private let drains: DrainBoard
     /// Each claim of an applied topology, once no transaction is left on the leader that it replaces; for one reader.
     package var drained: AsyncStream<Term> { self.drains.drained }
+    private let mockSecret: Secret
 
     /// Binds every listener and starts the threads. Until the first `apply` clients wait.
     package init(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
+        self.mockSecret = Secret(SecretNumber.bytes(32))
+        let security = try Security(configuration, mockSecret: self.mockSecret)
         var ports = configuration.listeners.map(\.port)
         var loops: [LoopStart] = []
-        let peers = try Self.mailboxes(max(configuration.threads, 1))
+        var configuration = configuration
+        configuration.threads = configuration.limits.usableThreads(of: configuration.threads)
+        let peers = try Self.mailboxes(configuration.threads)
         let drains = DrainBoard(loops: peers.count)
         for number in 0..<peers.count {
             var bound: [BoundListener] = []
@@ -29,7 +35,8 @@ package final class Pooler: Sendable {
                 ports[index] = socket.port
                 bound.append(socket)
             }
-            loops.append(try LoopStart(number: number, mailbox: peers[number], configuration, bound, drains))
+            loops.append(
+                try LoopStart(number: number, mailbox: peers[number], configuration, security, bound, drains))
         }
         self.ports = ports
         self.drains = drains
@@ -58,8 +65,11 @@ package final class Pooler: Sendable {
     /// A new view of the cluster, from the controller.
     package func apply(_ topology: PoolTopology) { self.post(.apply(topology)) }
 
-    /// Takes over everything but listeners and threads.
-    package func reload(_ configuration: PoolerConfiguration) { self.post(.reload(configuration)) }
+    /// Takes over everything but listeners and threads, and reads all files again. When one of them cannot be used
+    /// nothing changes.
+    package func reload(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
+        self.post(.reload(configuration, try Security(configuration, mockSecret: self.mockSecret)))
+    }
 
     /// No more clients; those that are there leave as `mode` says. Repeated, the latest mode counts.
     package func drain(_ mode: DrainMode) { self.post(.drain(mode)) }
@@ -101,17 +111,19 @@ private final class LoopStart: Sendable {
     let number: Int
     let mailbox: Mailbox
     let configuration: PoolerConfiguration
+    let security: Security
     let listeners: [BoundListener]
     let epoll: Int32
     let drains: DrainBoard
 
     init(
-        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ listeners: [BoundListener],
-        _ drains: DrainBoard
+        number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ security: Security,
+        _ listeners: [BoundListener], _ drains: DrainBoard
     ) throws(PoolerFailure) {
         self.number = number
         self.mailbox = mailbox
         self.configuration = configuration
+        self.security = security
         self.listeners = listeners
         self.drains = drains
         self.epoll = pgha_epoll_create()
@@ -132,9 +144,10 @@ private final class LoopStart: Sendable {
 private func runLoop(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let argument else { return nil }
     let start = Unmanaged<LoopStart>.fromOpaque(argument).takeRetainedValue()
+    pgha_block_sigpipe()
     var loop = PoolerLoop(
         number: start.number, epoll: start.epoll, mailbox: start.mailbox, configuration: start.configuration,
-        listeners: start.listeners, drains: start.drains)
+        security: start.security, listeners: start.listeners, drains: start.drains)
     loop.run()
     close(start.epoll)
     return nil

@@ -180,6 +180,7 @@ extension Simulation {
     private func promoteByHand(_ server: SimServer) {
         guard let state = self.store.state, let rule = state.rule, self.schedule.nodes > self.schedule.copies,
             !self.servers.contains(where: { $0.isHandmade }), server.isStandby, state.procedure == nil,
+            state.removing.isEmpty,
             rule.cohort.filter({ $0 != server.name }).count >= rule.copies
         else { return }
         server.isHandmade = true
@@ -297,6 +298,7 @@ extension Simulation {
         self.healed = true
         self.network.mend()
         self.trouble.end()
+        self.hurtEverywhere()
         for (index, server) in self.servers.enumerated() {
             server.reloadBrake = 0
             server.isDiskFull = false

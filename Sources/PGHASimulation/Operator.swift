@@ -18,7 +18,8 @@ extension Simulation {
                 let node = self.servers.firstIndex(where: { $0.name == name })
             else { return }
             let staying = spec.nodes.count - (self.store.state?.removing.count ?? 0)
-            if spec[name] != nil, staying > max(2, self.schedule.copies) {
+            let isHandmade = self.servers.contains { $0.isHandmade }
+            if spec[name] != nil, !isHandmade, staying > max(2, self.schedule.copies) {
                 _ = controller.request(.removeNode(name))
             } else if spec[name] == nil {
                 _ = controller.request(.addNode(self.nodeSpec(node)))

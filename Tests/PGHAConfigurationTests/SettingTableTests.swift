@@ -56,6 +56,7 @@ import Testing
         let file = (path: process, text: try ConfigurationFile.read(process))
         #expect(try ControllerConfiguration(file: file, environment: [:]).listen.port == 8432)
         #expect(try AgentConfiguration(file: file, environment: [:]).listen.port == 8433)
+        #expect(try PoolerSettingValues(file: file, environment: [:]).address("http_listen").port == 8434)
     }
 
     @Test func aFileThatCannotBeReadSaysWhy() {

@@ -35,7 +35,8 @@ import Testing
         // A claim is version 0, its rule version 1: a store from before the record can tell them apart.
         let recorded = machine.pledge
         #expect((pledge.number.version, recorded.number.version) == (0, 1))
-        effects = self.answer(&machine, "b", .promote(recorded), .promoted(position([(1, 100)], on: 2, end: 110)), at: 7)
+        effects = self.answer(
+            &machine, "b", .promote(recorded), .promoted(position([(1, 100)], on: 2, end: 110)), at: 7)
         #expect(effects.persist?.state.timelines.last?.timeline == TimelineID(2))
         #expect(effects.orders == ["write_term_row b"])
         guard let row = effects.command(to: "b"), let name = machine.plan?.names[node("c")] else {
@@ -189,6 +190,28 @@ import Testing
         _ = machine.handle(.answered(node("a"), .readSenders(machine.target.pledge), .senders(fenced)), at: at(1011))
         #expect(machine.phase == .marking)
         #expect(machine.handle(.tick, at: at(1020)).command(to: "a") == order)
+    }
+
+    /// b went while c was leaving: with nobody else in the new rule it would wait for ever.
+    @Test func aChangeThatNobodyConfirmsIsGivenUpForAHigherVersion() {
+        var walk = Walk(
+            RuleChange(
+                steady(["a", "b", "c"]), cohort: [node("a"), node("b")], copies: 2, reason: "c left", at: at(0)))
+        walk.stored()
+        for outcome: NodeOutcome in [.done, .senders([]), .done, .senders([]), .wrote(LSN(120))] {
+            walk.wait(10)
+            walk.answer("a", outcome)
+        }
+        walk.answer("a", .senders([]))
+        #expect(walk.machine.progress == .running)
+        walk.wait(10_000)
+        walk.answer("a", .senders([]))
+        guard case .failed(_, exclude: nil) = walk.machine.progress else {
+            Issue.record("\(walk.machine.progress)")
+            return
+        }
+        // The rule stays open: its list may be in force.
+        #expect(walk.machine.state.openRules.count == 2)
     }
 
     @Test func leavingOneCopyPutsUpTheFenceFirst() {

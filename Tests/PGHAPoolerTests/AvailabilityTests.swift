@@ -170,6 +170,8 @@ struct AvailabilityTests {
             PoolTopology(
                 term: Term(2),
                 leader: .init(name: NodeName("b")!, host: standby.socketDirectory, port: UInt16(standby.port))))
+        // Answered behind it: the new view is taken over.
+        _ = await rig.pooler.statistics()
         client.send { $0.query("CREATE TABLE t (a int)") }
         try await Task.sleep(for: .milliseconds(300))
         try await standby.query("SELECT pg_promote()")

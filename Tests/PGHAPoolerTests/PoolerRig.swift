@@ -17,6 +17,7 @@ final class PoolerRig: Sendable {
         var configuration = PoolerConfiguration()
         configuration.listeners = [.init(host: "127.0.0.1", port: 0)]
         configuration.limits.poolSize = poolSize
+        configuration.authentication.rules = .trust
         configure(&configuration)
         let rig = PoolerRig(server, try Pooler(configuration))
         rig.apply(term: 1)

@@ -102,11 +102,12 @@ final class RawClient {
         }
     }
 
-    /// One byte that is no message: the answer to an encryption request.
-    func readByte() throws -> UInt8 {
+    /// One byte that is no message: the answer to a request for encryption.
+    func readByte() throws -> UInt8? {
         var byte: UInt8 = 0
-        guard recv(self.descriptor, &byte, 1, 0) == 1 else { throw Failure(description: "no byte") }
-        return byte
+        let count = recv(self.descriptor, &byte, 1, 0)
+        guard count >= 0 else { throw Failure(description: "recv: \(String(cString: strerror(errno)))") }
+        return count == 1 ? byte : nil
     }
 
     private func note(_ message: Message) {

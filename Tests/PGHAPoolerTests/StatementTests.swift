@@ -146,6 +146,71 @@ struct StatementTests {
         #expect(try self.run(client, "s") == ["2", "D:text", "C:SELECT 1", "Z:I"])
     }
 
+    @Test(arguments: ["DEALLOCATE mine", "deallocate prepare \"mine\" ;"])
+    func deallocateFreesTheClientsNameOnly(text: String) async throws {
+        let rig = try await PoolerRig.start()
+        let (first, second) = (try rig.client(), try rig.client())
+        #expect(try self.prepare(first, "mine", "SELECT 1") == ["1", "Z:I"])
+        #expect(try self.prepare(second, "mine", "SELECT 1") == ["1", "Z:I"])
+        #expect(try first.query(text) == ["C:DEALLOCATE", "Z:I"])
+        #expect(try self.run(first, "mine") == ["E:26000", "Z:I"])
+        #expect(try first.query(text) == ["E:26000", "Z:I"])
+        #expect(try self.run(second, "mine")[1] == "D:1")
+        #expect(try self.prepare(first, "mine", "SELECT 2") == ["1", "Z:I"])
+        #expect(try self.run(first, "mine")[1] == "D:2")
+        #expect(try first.value("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE '%gone%'") == "0")
+    }
+
+    @Test func deallocateByTheExtendedProtocolAndInAFailedBlock() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        #expect(try self.prepare(client, "mine", "SELECT 1") == ["1", "Z:I"])
+        try client.query("BEGIN")
+        try client.query("SELECT 1/0")
+        #expect(try client.query("DEALLOCATE mine") == ["E:25P02", "Z:E"])
+        try client.query("ROLLBACK")
+        #expect(try self.run(client, "mine")[1] == "D:1")
+        client.send { buffer in
+            buffer.parse("", "DEALLOCATE mine")
+            buffer.bind("")
+            buffer.execute()
+            buffer.sync()
+        }
+        #expect(try client.answers() == ["1", "2", "C:DEALLOCATE", "Z:I"])
+        #expect(try self.run(client, "mine") == ["E:26000", "Z:I"])
+    }
+
+    @Test func executeFindsTheStatementOnWhateverServer() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2)
+        let (client, other) = (try rig.client(), try rig.client())
+        #expect(try self.prepare(client, "Mine", "SELECT $1 + 1", types: [23]) == ["1", "Z:I"])
+        #expect(try client.query("EXECUTE \"Mine\"(2)") == ["T", "D:3", "C:SELECT 1", "Z:I"])
+        // The other client takes the server on which it was prepared.
+        try other.query("BEGIN")
+        #expect(try client.query("EXECUTE \"Mine\"(3)") == ["T", "D:4", "C:SELECT 1", "Z:I"])
+        #expect(try client.query("EXECUTE mine(3)") == ["E:26000", "Z:I"])
+        try other.query("COMMIT")
+        client.send { buffer in
+            buffer.parse("", "EXECUTE \"Mine\"(4)")
+            buffer.bind("")
+            buffer.execute()
+            buffer.sync()
+        }
+        #expect(try client.answers() == ["1", "2", "D:5", "C:SELECT 1", "Z:I"])
+    }
+
+    @Test func executeOfWhatCannotBePreparedAnyMoreFailsAndTheSessionGoesOn() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2)
+        let (client, other) = (try rig.client(), try rig.client())
+        try client.query("CREATE TABLE t (a int)")
+        #expect(try self.prepare(client, "mine", "SELECT a FROM t") == ["1", "Z:I"])
+        try client.query("DROP TABLE t")
+        try other.query("BEGIN")
+        let answers = try client.query("EXECUTE mine")
+        #expect(answers.first == "E:42P01" && answers.last == "Z:I")
+        #expect(try client.value("SELECT 1") == "1")
+    }
+
     @Test func aLongStatementIsHeldUntilItIsWhole() async throws {
         let rig = try await PoolerRig.start()
         let client = try rig.client()

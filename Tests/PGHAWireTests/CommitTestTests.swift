@@ -3,6 +3,7 @@ import Testing
 
 @Suite("What can commit is told from a glance") struct CommitTestTests {
     private func mayCommit(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { CommitTest.mayCommit($0) } }
+    private func isPlain(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { CommitTest.isPlain($0) } }
     private func onlyBegins(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { CommitTest.onlyBegins($0) } }
     private func exit(_ text: String) -> CommitTest.Exit { Array(text.utf8).withUnsafeBytes { CommitTest.exit($0) } }
 
@@ -15,11 +16,21 @@ import Testing
     }
 
     @Test(arguments: [
-        "COMMIT", "end;", "PREPARE TRANSACTION 'x'", "SELECT 1; COMMIT", "/* x */ SELECT 1", "", "CALL p()", "DO $$$$",
-        "ROLLBACK; INSERT INTO t VALUES (1)", "selecta",
+        "COMMIT", "end;", "PREPARE TRANSACTION 'x'", "SELECT 1; COMMIT", "/* x */ SELECT 1", "",
+        "ROLLBACK; INSERT INTO t VALUES (1)",
     ])
     func everythingElseMay(text: String) {
         #expect(self.mayCommit(text))
+        #expect(!self.isPlain(text))
+    }
+
+    @Test func codeMayCommitOutsideOfABlockOnly() {
+        for text in ["CALL p()", "DO $$$$"] {
+            #expect(!self.mayCommit(text))
+            #expect(!self.isPlain(text))
+        }
+        #expect(self.isPlain("INSERT INTO t VALUES (1);"))
+        #expect(!self.isPlain("selecta"))
     }
 
     @Test func beginIsHarmlessAlone() {

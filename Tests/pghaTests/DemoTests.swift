@@ -8,7 +8,10 @@ import Testing
 @Suite struct DemoTests {
     @Test func thePortsAreThoseOfTheDocumentation() {
         let layout = DemoLayout(directory: "/d", nodes: 3, basePort: DemoLayout.defaultBasePort)
-        #expect(layout.ports.map(\.port) == [15_432, 15_433, 15_434, 18_432, 18_433, 18_434, 18_435])
+        #expect(
+            layout.ports.map(\.port) == [
+                15_432, 15_433, 15_434, 18_432, 16_432, 16_433, 18_431, 18_433, 18_434, 18_435,
+            ])
         #expect(layout.names.map(\.text) == ["a", "b", "c"])
     }
 

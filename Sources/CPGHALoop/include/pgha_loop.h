@@ -72,8 +72,25 @@ int pgha_socket_error(int fd);
 /// Numeric address of the other end into `text` and its port (0 for a Unix socket); 0, or the negated errno.
 int pgha_peer_address(int fd, char *text, size_t capacity, uint16_t *port);
 
+/// The other end of a TCP connection: `version` 4 (in `low`), 6, or 0 for a Unix socket.
+struct pgha_peer {
+    int version;
+    uint64_t high;
+    uint64_t low;
+};
+struct pgha_peer pgha_peer(int fd);
+
+/// Name of the system's user at the other end of a Unix socket; 0, or the negated errno.
+int pgha_peer_user(int fd, char *name, size_t capacity);
+
 /// TCP keepalive: seconds of idleness, seconds between probes, number of probes.
 void pgha_keepalive(int fd, int idle, int interval, int count);
+
+/// Blocks SIGPIPE in this thread: OpenSSL writes to sockets without MSG_NOSIGNAL.
+void pgha_block_sigpipe(void);
+
+/// CLOCK_REALTIME in microseconds since 1970.
+int64_t pgha_wall_clock(void);
 
 /// CLOCK_MONOTONIC in nanoseconds.
 uint64_t pgha_now(void);

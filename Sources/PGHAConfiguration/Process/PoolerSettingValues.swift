@@ -41,6 +41,7 @@ package struct PoolerSettingValues: Hashable, Sendable {
     package func integer(_ key: String) -> Int { self.parsed(key, Int.init) }
     package func boolean(_ key: String) -> Bool { self.parsed(key, SettingKind.boolean) }
     package func duration(_ key: String) -> Duration { self.parsed(key, DurationValue.parse) }
+    package func bytes(_ key: String) -> UInt64 { self.parsed(key, ByteValue.parse) }
     package func address(_ key: String) -> ListenAddress { self.parsed(key, ListenAddress.init) }
 
     /// What is separated by commas; empty when nothing is set.

@@ -1,6 +1,8 @@
+internal import PGHACore
+
 /// The settings of `pgha pooler`.
 enum PoolerSettings {
-    static let all: [Setting] = Self.places + Self.cluster + Self.pools + Self.limits + Self.timeouts + Self.console
+    static let all: [Setting] = Self.places + Self.cluster + Self.access + Self.tls + Self.pools + Self.reads + Self.limits + Self.timeouts + Self.console
 
     private static let never = "0s: never."
 
@@ -46,12 +48,56 @@ enum PoolerSettings {
             "The controllers' addresses, separated by commas: who leads comes from the first that answers. With none "
                 + "there the last known servers are used."),
         setting(
-            "token_file", .path, .unset("none is sent"),
-            "A file with the cluster's token, for controllers that show their topology to nobody else."),
+            "token_file", .path, .unset("switchovers do not wait for this pooler's transactions"),
+            "A file with the cluster's token, with which the pooler tells the controller that its transactions are over "
+                + "before a planned change of leader."),
         setting(
             "server_sockets", .path, .unset("all servers are reached over TCP"),
             "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "
                 + "controller lists with an address of this host is reached over the socket of its port found there."),
+    ]
+
+    private static let access: [Setting] = [
+        setting(
+            "hba_file", .path, .unset("everybody with a password, by SCRAM"),
+            "Who may log in from where and how, in the language of pg_hba.conf; the first line that fits decides."),
+        setting(
+            "hba", .text, .unset("as hba_file says"), "The same lines as text, in place of a file (in YAML: 'hba: |')."),
+        setting("ident_file", .path, .unset("names must be equal"), "Maps for 'map=', in the language of pg_ident.conf."),
+        setting(
+            "users_file", .path, .unset("servers are asked for everybody"),
+            "A file with lines \"user\" \"secret\": a SCRAM verifier, md5…, or a password, with which the pooler also logs "
+                + "in to servers as that user. Readable for its owner alone."),
+        setting(
+            "auth_query", .boolean, .value("false"),
+            "true: users that the file does not have are looked up on the leader through pgha.auth_lookup(), as "
+                + "auth_user; no password is stored."),
+        setting("auth_user", .name, .value("pgha_pooler"), "Who asks for verifiers; needs a line in users_file."),
+        setting("auth_database", .name, .value("postgres"), "Where verifiers are asked for."),
+        setting(
+            "allow_risky_settings", .boolean, .value("false"),
+            "true: sessions may lower synchronous_commit, and so lose commits that were acknowledged."),
+    ]
+
+    private static let tlsModes = SettingKind.choice([
+        "disable", "allow", "prefer", "require", "verify-ca", "verify-full",
+    ])
+
+    private static let tls: [Setting] = [
+        setting(
+            "tls_mode", tlsModes, .value("disable"),
+            "TLS with clients: allow and prefer leave it to them, require and more do not."),
+        setting("tls_cert_file", .path, .unset("no TLS"), "The pooler's certificate for clients, in PEM."),
+        setting("tls_key_file", .path, .unset("no TLS"), "Its key, readable for its owner alone."),
+        setting("tls_ca_file", .path, .unset("no certificates are asked for"), "Who signs clients' certificates."),
+        setting(
+            "server_tls_mode", tlsModes, .value("prefer"),
+            "TLS with servers, in libpq's words; verify-full where the network is not yours."),
+        setting(
+            "server_tls_ca_file", .path, .unset("servers' certificates are not checked"),
+            "Who signs servers' certificates."),
+        setting("server_tls_cert_file", .path, .unset("none"), "The pooler's certificate for servers that ask for one."),
+        setting("server_tls_key_file", .path, .unset("none"), "Its key, readable for its owner alone."),
     ]
 
     private static let pools: [Setting] = [
@@ -74,6 +120,18 @@ enum PoolerSettings {
             "prepared_statements", .integer(0...100_000), .value("200"),
             "Statements that each server connection keeps prepared, the least used forgotten first. 0 passes named "
                 + "statements through untouched, which only session mode can do."),
+    ]
+
+    private static let reads: [Setting] = [
+        setting(
+            "read_max_lag", .bytes(0...(1 << 50)), .value(ByteValue.text(ReadBalancer.Limits().lagBytes)),
+            "Standbys that lack more WAL than this are not read from. 0B: no limit."),
+        timeout(
+            "read_max_delay", DurationValue.text(.seconds(ReadBalancer.Limits().lagSeconds)),
+            "The same in time. 0s: no limit."),
+        setting(
+            "read_from_leader", .boolean, .value("\(ReadBalancer.Limits().usesLeader)"),
+            "true: with no standby fit to read from, the leader is; false: clients wait."),
     ]
 
     private static let limits: [Setting] = [

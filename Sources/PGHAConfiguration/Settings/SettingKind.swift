@@ -22,6 +22,8 @@ package enum SettingKind: Hashable, Sendable {
     case users
     /// A path; a relative one is taken from where the program was started.
     case path
+    /// Anything, of several lines if need be.
+    case text
 
     /// Whether `text` is a value of this kind.
     package func accepts(_ text: String) -> Bool {
@@ -38,7 +40,7 @@ package enum SettingKind: Hashable, Sendable {
         case .agentURL: Self.isAgentURL(text)
         case .urls: Self.items(text).allSatisfy(Self.isAgentURL)
         case .users: Self.items(text).allSatisfy { !$0.isEmpty && $0.utf8.count <= 63 }
-        case .path: !text.isEmpty && !text.contains("\0")
+        case .path, .text: !text.isEmpty && !text.contains("\0")
         }
     }
 
@@ -63,6 +65,7 @@ package enum SettingKind: Hashable, Sendable {
         case .urls: "http://HOST:PORT, several separated by commas"
         case .users: "names of at most 63 bytes, separated by commas"
         case .path: "a path"
+        case .text: "text"
         }
     }
 
@@ -81,6 +84,7 @@ package enum SettingKind: Hashable, Sendable {
         case .urls: "URLs"
         case .users: "names"
         case .path: "path"
+        case .text: "text"
         }
     }
 

@@ -44,7 +44,7 @@ package struct RuleChange: Sendable {
     private let leavesOneCopy: Bool
     private let names: [NodeName: ReplicationName]
     private var orders = MemberOrders()
-    /// When the list that is waited for was set.
+    /// When the list or the row that is waited for was set.
     private var setAt: Moment
 
     /// `state` has a current rule and no procedure; `names` are the followers' identities under the new rule.
@@ -136,7 +136,8 @@ package struct RuleChange: Sendable {
             }
             return
         case .done: self.isSet(at: now, &effects)
-        case .wrote(let end): if self.phase == .writing { self.phase = .confirming(end) }
+        case .wrote(let end):
+            if self.phase == .writing { (self.phase, self.setAt) = (.confirming(end), now) }
         case .senders(let senders): self.looked(senders, at: now, &effects)
         case .sealed, .reclaimed, .promoted, .fenced, .initialized: break
         }
@@ -160,7 +161,8 @@ package struct RuleChange: Sendable {
         let isOverdue = now - self.setAt >= Self.showPatience
         switch self.phase {
         case .markerSeen:
-            if senders.allSatisfy({ listed.contains($0.applicationName) ? $0.syncPriority >= 2 : $0.syncPriority == 0 }) {
+            if senders.allSatisfy({ listed.contains($0.applicationName) ? $0.syncPriority >= 2 : $0.syncPriority == 0 })
+            {
                 self.phase = .listing
             } else if isOverdue {
                 self.phase = .marking
@@ -179,7 +181,13 @@ package struct RuleChange: Sendable {
                 flushed = listed
             }
             if DecisionFaults.isOn(.confirmWithoutFlush) { flushed = listed }
-            if flushed.count >= self.target.copies - 1 { self.close(at: now, &effects) }
+            if flushed.count >= self.target.copies - 1 {
+                self.close(at: now, &effects)
+            } else if now - self.setAt >= self.state.spec.timings.standbyTimeout {
+                // A member went meanwhile: a higher version with those that are there supersedes this one.
+                self.progress = .failed(
+                    reason: "too few members of rule \(self.target.number) have flushed its row", exclude: nil)
+            }
         case .recording, .fencing, .marking, .listing, .writing, .closing, .finished: break
         }
     }

@@ -11,6 +11,7 @@ extension PoolerLoop {
         if client.pointee.logIn != nil || client.pointee.phase == .attaching {
             // Nothing of the client's was sent: it waits for another.
             if !client.pointee.held.isEmpty { client.pointee.flags.insert(.heldWhole) }
+            self.route(client)
             return self.enqueue(client)
         }
         // Settings that were changed and not read back, or requests that were read and cannot be read again.
@@ -77,6 +78,7 @@ extension PoolerLoop {
         client.pointee.held.keep(bytes)
         client.pointee.flags.insert(.heldWhole)
         client.pointee.flags.insert(.unread)
+        self.route(client)
         self.enqueue(client)
     }
 
@@ -132,13 +134,14 @@ extension PoolerLoop {
         for offset in 0..<requests.count {
             let kind = requests[offset].kind
             switch kind {
-            case .injectedQuery, .injectedParse, .injectedClose, .copyEnd: continue
+            case .injectedQuery, .injectedParse, .injectedClose, .injectedSync, .copyEnd: continue
             case .sync: break
-            case .query, .functionCall, .parse, .skippedParse, .bind, .describe, .execute, .close, .skippedClose:
+            case .query, .prefixedQuery, .functionCall, .parse, .skippedParse, .bind, .describe, .execute, .close,
+                .skippedClose:
                 if isSkipping { continue }
                 buffer.errorResponse(wasTold && !isOver ? Self.blockFailed : error)
                 wasTold = true
-                isSkipping = kind != .query && kind != .functionCall
+                isSkipping = kind != .query && kind != .prefixedQuery && kind != .functionCall
             }
             guard !isSkipping || kind == .sync else { continue }
             isSkipping = false
@@ -172,11 +175,11 @@ struct SentBatch {
             case FrontendMessage.query:
                 ends += 1
                 self.onlyBegins = CommitTest.onlyBegins(message.body) && message.totalCount == bytes.count
-                if CommitTest.mayCommit(message.body) { self.isPlain = false }
+                if !CommitTest.isPlain(message.body) { self.isPlain = false }
             case FrontendMessage.sync: ends += 1
             case FrontendMessage.parse:
                 var reader = ByteReader(message.body)
-                if reader.string() == nil || CommitTest.mayCommit(reader.rest) { self.isPlain = false }
+                if reader.string() == nil || !CommitTest.isPlain(Self.text(reader.rest)) { self.isPlain = false }
             case FrontendMessage.bind, FrontendMessage.describe, FrontendMessage.execute, FrontendMessage.close,
                 FrontendMessage.flush:
                 break
@@ -184,5 +187,10 @@ struct SentBatch {
             }
         }
         if ends > 1 { self.isPlain = false }
+    }
+
+    /// Of a Parse, behind its name: up to the zero.
+    private static func text(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: body[..<(body.firstIndex(of: 0) ?? body.endIndex)])
     }
 }

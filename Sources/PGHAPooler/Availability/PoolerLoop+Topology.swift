@@ -24,27 +24,46 @@ extension PoolerLoop {
                 pool.pointee.failures = 0
             }
             self.release(pool)
+            if self.node(of: pool) == nil, pool.pointee.key.target != .leader { self.rerouteWaiting(pool) }
             self.openServersIfNeeded(pool)
         }
+        if self.drainedClaim == self.topology.claim { self.prepareSuccessor() }
     }
 
     /// Opened for an older term. A standby's connections stay as long as it is one of the topology's standbys.
     func isOutdated(_ server: ServerPointer) -> Bool {
         switch server.pointee.pool.pointee.key.target {
-        case .leader: server.pointee.term < self.topology.term.number
+        case .leader:
+            server.pointee.term < self.topology.term.number
+                || (server.pointee.term == self.topology.term.number && !self.leads(server.pointee.node))
+                || (server.pointee.term > self.topology.term.number
+                    && server.pointee.term != self.topology.claim?.number)
         case .standby(let name): self.topology.node(name) == nil
         }
     }
 
+    private func leads(_ node: UInt32) -> Bool { self.topology.leader?.name == self.nodeNames[Int(node)] }
+
+    mutating func nodeNumber(_ name: NodeName) -> UInt32 {
+        if let known = self.nodeNames.firstIndex(of: name) { return UInt32(known) }
+        self.nodeNames.append(name)
+        return UInt32(self.nodeNames.count - 1)
+    }
+
     /// No transaction begins on the leader while there is none, or while it is about to be replaced.
     mutating func updateHold(_ pool: PoolPointer) {
-        guard case .leader = pool.pointee.key.target else { return }
-        pool.pointee.isHeld = !self.topology.takesWrites
+        let isPaused = self.console.pauses(pool.pointee.key.database.description)
+        guard case .leader = pool.pointee.key.target else {
+            pool.pointee.isHeld = isPaused
+            return
+        }
+        pool.pointee.isHeld = isPaused || !self.topology.takesWrites
     }
 
     /// Hands out what lay idle while transactions were held.
-    private mutating func release(_ pool: PoolPointer) {
+    mutating func release(_ pool: PoolPointer) {
         guard !pool.pointee.isHeld else { return }
+        self.openServersIfNeeded(pool)
         while pool.pointee.waitingCount > 0, let server = pool.pointee.popIdle() {
             self.giveBack(server)
             self.handOutReturned()
@@ -65,6 +84,8 @@ extension PoolerLoop {
         }
         self.drainedClaim = claim
         self.drains.letGo(claim)
+        self.leaveOldLeader()
+        self.prepareSuccessor()
     }
 
     // MARK: - Waiting
@@ -93,7 +114,9 @@ extension PoolerLoop {
     private mutating func explainWait(_ client: ClientPointer) {
         client.pointee.wasTold = true
         var buffer = WireBuffer()
-        let reason = self.topology.leader == nil ? "no primary is known" : "the primary is being replaced"
+        let reason =
+            self.topology.takesWrites
+            ? "PAUSE" : self.topology.leader == nil ? "no primary is known" : "the primary is being replaced"
         buffer.noticeResponse(
             WireError(
                 .notice, .successfulCompletion, "waiting: \(reason)", detail: "The transaction begins on the new one."))

@@ -21,6 +21,8 @@ struct Client: BitwiseCopyable {
         case settling
         /// Its transaction was lost with its server; the pooler answers until the client has ended it. See `trouble`.
         case failed
+        /// Talks to the pooler itself; `logIn` is there.
+        case console
         /// Gets what is pending, then is closed.
         case closing
     }

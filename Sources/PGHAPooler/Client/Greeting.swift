@@ -53,8 +53,8 @@ enum Greeting {
 }
 
 enum SecretNumber {
+    static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
+
     /// From the system's generator: whoever guesses it may cancel.
     static func next() -> UInt32 { UInt32.random(in: 0...UInt32.max) }
-
-    static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
 }

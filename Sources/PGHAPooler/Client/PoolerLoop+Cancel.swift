@@ -22,7 +22,7 @@ extension PoolerLoop {
         guard index < self.clients.highWater else { return }
         let client = self.clients[index]
         guard client.pointee.phase == .active, client.pointee.secret == secret, let server = client.pointee.server,
-            server.pointee.session.isBusy
+            server.pointee.session.isBusy, !server.pointee.flags.contains(.commits)
         else { return }
         self.cancelQuery(of: server)
     }
@@ -42,6 +42,7 @@ extension PoolerLoop {
                 transport: Transport(descriptor), index: index, generation: self.nextGeneration(),
                 pool: server.pointee.pool, term: server.pointee.term, now: self.now, expiresAt: UInt64.max))
         canceller.pointee.phase = .cancelling
+        canceller.pointee.node = server.pointee.node
         canceller.pointee.key = Unmanaged.passRetained(key)
         canceller.pointee.processID = server.pointee.processID
         canceller.pointee.target = Token(.server, index: server.pointee.index, generation: server.pointee.generation)

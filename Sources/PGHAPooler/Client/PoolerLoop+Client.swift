@@ -19,7 +19,8 @@ extension PoolerLoop {
                 to: Client(
                     transport: Transport(descriptor), index: index, generation: self.nextGeneration(),
                     role: listener.role, now: self.now))
-            client.pointee.logIn = Unmanaged.passRetained(LogIn())
+            client.pointee.logIn = Unmanaged.passRetained(self.newLogIn(descriptor, listener))
+            guard self.mayLogIn(client) else { continue }
             let token = Token(.client, index: index, generation: client.pointee.generation)
             guard pgha_epoll_add(self.epoll, descriptor, token.bits) == 0 else {
                 self.dropClient(client)
@@ -39,6 +40,9 @@ extension PoolerLoop {
         if flags & (UInt32(pgha_readable) | UInt32(pgha_hung_up)) != 0 {
             client.pointee.flags.insert(.unread)
             self.resume(client)
+        } else if client.pointee.transport.tls != nil, client.pointee.phase == .loggingIn {
+            // A handshake may wait for room to write.
+            self.resume(client)
         }
     }
 
@@ -48,6 +52,7 @@ extension PoolerLoop {
         case .idle:
             // With no server to be had now, the bytes are better left in the socket: nothing is copied. A client
             // that hung up is read at once, because it may be leaving.
+            self.route(client)
             if self.mustWait(client), !client.pointee.flags.contains(.hungUp) {
                 self.enqueue(client)
             } else {
@@ -60,6 +65,7 @@ extension PoolerLoop {
         case .failed: self.pumpFailed(client)
         case .waiting:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
+        case .console: self.readConsole(client)
         case .attaching, .settling, .closing, .free: break
         }
     }
@@ -157,7 +163,7 @@ extension PoolerLoop {
         client.pointee.transport.close()
         client.pointee.held.release()
         PendingOutput.free(client.pointee.output)
-        client.pointee.logIn?.release()
+        self.endLogIn(client)
         self.releaseStatements(of: client)
         self.parameterTable.release(client.pointee.parameters)
         self.clients.release(client.pointee.index)

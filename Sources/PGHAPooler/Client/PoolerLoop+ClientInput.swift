@@ -103,7 +103,7 @@ extension PoolerLoop {
 
     // MARK: - Messages
 
-    private enum Taken {
+    enum Taken {
         /// Goes on as it came; what is still to come of it too.
         case forward
         /// Rewritten, answered or dropped; what is still to come of it is dropped or, when `forwardsRest`, sent on.
@@ -164,7 +164,7 @@ extension PoolerLoop {
     }
 
     /// Sends what `out` holds to the client's server.
-    @inline(__always) private mutating func flushToServer(of client: ClientPointer) {
+    @inline(__always) mutating func flushToServer(of client: ClientPointer) {
         guard !self.out.isEmpty else { return }
         guard let server = client.pointee.server else { return self.out.removeAll() }
         server.pointee.pool.pointee.statistics.received &+= UInt64(self.out.count)
@@ -186,13 +186,16 @@ extension PoolerLoop {
             // What can be had whole at a reasonable price is, so that its end is looked at too.
             if !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
             guard let server = self.serverReady(for: client) else { return .keep }
-            self.inspect(client, server, Self.queryText(message))
+            let inspection = self.inspect(client, server, Self.queryText(message))
             if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
                 server.pointee.flags.insert(.mayCommit)
+                if CommitTest.exit(message.body) == .commit { server.pointee.flags.insert(.commits) }
             }
+            server.pointee.pool.pointee.statistics.queries &+= 1
+            if case .namesStatement = inspection { return self.takeNamedQuery(client, server, message, &span) }
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
-            server.pointee.pool.pointee.statistics.queries &+= 1
+            if case .refused(let refusal) = inspection { return self.replace(client, message, refusal, &span) }
             return .forward
         case FrontendMessage.execute:
             guard let server = self.serverReady(for: client) else { return .keep }
@@ -209,11 +212,39 @@ extension PoolerLoop {
         }
     }
 
+    /// Room of the loop's own in `out`; false when there cannot be so much, or the client lost its server.
+    mutating func makeRoom(for count: Int, _ client: ClientPointer) -> Bool {
+        guard self.out.isNearlyFull(for: count) else { return true }
+        let server = client.pointee.server
+        self.flushToServer(of: client)
+        return client.pointee.server == server && !self.out.isNearlyFull(for: count)
+    }
+
     /// Without the zero at its end.
     @inline(__always) private static func queryText(_ message: MessageView) -> UnsafeRawBufferPointer {
         let body = message.body
         return UnsafeRawBufferPointer(start: body.baseAddress, count: max(body.count - (message.isComplete ? 1 : 0), 0))
     }
+
+    /// EXECUTE or DEALLOCATE.
+    @inline(never) private mutating func takeNamedQuery(
+        _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> Taken {
+        let text = Self.queryText(message)
+        self.out.append(span, message.start - span)
+        span = message.start
+        // What fills the room alone stays as it is.
+        let fits = message.isComplete && self.makeRoom(for: Self.ownRoom + text.count, client)
+        guard client.pointee.server == server else { return .closed }
+        let isRenamed = fits && self.rename(client, server, text)
+        if !isRenamed { server.pointee.session.sent(Request(.query)) }
+        if server.pointee.session.hasFailures { self.forgetFailed(server) }
+        self.forgetUnnamed(server)
+        return isRenamed ? .done : .forward
+    }
+
+    /// Close, Parse, and the message itself are the most that one message can become.
+    private static var ownRoom: Int { 512 + 2 * 64 + Self.frontRoom }
 
     /// Messages that name a prepared statement or a portal.
     private mutating func takeStatement(
@@ -226,17 +257,10 @@ extension PoolerLoop {
             return .closed
         }
         guard let server = self.serverReady(for: client) else { return .keep }
-        guard self.translates(client) else {
-            server.pointee.session.sent(Request(Self.kind(message.type)))
-            return .forward
-        }
+        guard self.translates(client) else { return self.passStatement(client, server, message, &span) }
         self.out.append(span, message.start - span)
         span = message.start
-        // Close, Parse, and the message itself are the most that one message can become.
-        if self.out.isNearlyFull(for: 512 + 2 * 64 + Self.frontRoom) {
-            self.flushToServer(of: client)
-            guard client.pointee.server == server else { return .closed }
-        }
+        guard self.makeRoom(for: Self.ownRoom, client) else { return .closed }
         switch self.rewrite(client, server, message) {
         case .done:
             client.pointee.flags.remove(.dropsRest)
@@ -261,64 +285,5 @@ extension PoolerLoop {
         case FrontendMessage.describe: self.takeDescribe(client, server, message)
         default: self.takeClose(client, server, message)
         }
-    }
-
-    private static func kind(_ type: UInt8) -> Request.Kind {
-        switch type {
-        case FrontendMessage.parse: .parse
-        case FrontendMessage.bind: .bind
-        case FrontendMessage.describe: .describe
-        default: .close
-        }
-    }
-
-    private mutating func takeRare(
-        _ client: ClientPointer, _ message: MessageView, _ span: UnsafeRawPointer
-    ) -> Taken {
-        switch message.type {
-        case FrontendMessage.flush: return self.takeFlush(client, message, span)
-        case FrontendMessage.functionCall:
-            guard let server = self.serverReady(for: client) else { return .keep }
-            server.pointee.session.sent(Request(.functionCall))
-            return .forward
-        case FrontendMessage.copyData, FrontendMessage.copyDone, FrontendMessage.copyFail:
-            return self.takeCopy(client, message, span)
-        case FrontendMessage.terminate:
-            self.out.append(span, message.start - span)
-            self.flushToServer(of: client)
-            if client.pointee.phase != .free { self.closeClient(client) }
-            return .closed
-        default:
-            self.refuse(client, .protocolViolation, "invalid frontend message type \(message.type)")
-            return .closed
-        }
-    }
-
-    /// Replies are wanted now; those that the pooler makes up itself may be due, with nothing of the server's to
-    /// carry them.
-    private mutating func takeFlush(
-        _ client: ClientPointer, _ message: MessageView, _ span: UnsafeRawPointer
-    ) -> Taken {
-        guard let server = self.serverReady(for: client) else { return .keep }
-        guard server.pointee.session.hasMadeUp else { return .forward }
-        self.out.append(span, message.start + message.presentCount - span)
-        self.flushToServer(of: client)
-        guard client.pointee.server == server, client.pointee.phase == .active else { return .closed }
-        while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
-        guard self.flush(to: client) else { return .closed }
-        return .done
-    }
-
-    /// Data that outlived its COPY (which failed) is dropped here as the server would drop it.
-    private mutating func takeCopy(
-        _ client: ClientPointer, _ message: MessageView, _ span: UnsafeRawPointer
-    ) -> Taken {
-        guard let server = client.pointee.server else {
-            self.out.append(span, message.start - span)
-            client.pointee.flags.insert(.dropsRest)
-            return .done
-        }
-        if message.type != FrontendMessage.copyData { server.pointee.session.sent(Request(.copyEnd)) }
-        return .forward
     }
 }

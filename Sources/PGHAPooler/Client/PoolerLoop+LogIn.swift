@@ -1,76 +1,19 @@
-internal import CPGHALoop
 internal import PGHACore
 internal import PGHAWire
 
-// A client from its first byte to its first ReadyForQuery.
+// A client from its proof to its first ReadyForQuery.
 extension PoolerLoop {
-    mutating func readLogIn(_ client: ClientPointer) {
-        guard let logIn = client.pointee.logIn?.takeUnretainedValue() else { return }
-        client.pointee.flags.remove(.unread)
-        while client.pointee.phase == .loggingIn {
-            let base = self.input + Self.frontRoom
-            // No more than a startup packet may have: what nobody has authenticated for costs no more memory.
-            let count = client.pointee.transport.receive(base, Int(StartupParser.maximumLength))
-            if count == Transport.wouldBlock { return }
-            guard count > 0 else { return self.closeClient(client) }
-            logIn.input.append(UnsafeRawBufferPointer(start: base, count: count))
-            guard logIn.input.count <= 2 * Int(StartupParser.maximumLength) else { return self.closeClient(client) }
-            self.advance(client, logIn)
-        }
-    }
-
-    private mutating func advance(_ client: ClientPointer, _ logIn: LogIn) {
-        switch logIn.step {
-        case .startup: self.advanceStartup(client, logIn)
-        case .authenticating: self.advanceAuthentication(client, logIn)
-        case .welcoming:
-            // Whatever comes early is a request for later.
-            break
-        }
-    }
-
-    private mutating func advanceStartup(_ client: ClientPointer, _ logIn: LogIn) {
-        while client.pointee.phase == .loggingIn, logIn.step == .startup {
-            let (step, consumed) = logIn.policy.next(logIn.input.bytes)
-            logIn.input.removeFirst(consumed)
-            switch step {
-            case .needsMore: return
-            case .acceptTLS, .acceptDirectTLS: return self.closeClient(client)
-            case .declineEncryption:
-                var answer = UInt8(ascii: "N")
-                self.out.removeAll()
-                self.out.appendCopy(&answer, 1)
-                guard self.flush(to: client) else { return }
-            case .cancel(let request):
-                self.takeCancelRequest(request)
-                return self.closeClient(client)
-            case .logIn(let message):
-                logIn.message = message
-                self.beginAuthentication(client, logIn, message)
-            case .refuse(let problem): return self.refuse(client, problem.sqlState, problem.message)
-            }
-        }
-    }
-
-    /// The place for authentication: rules by listener, user, database and address choose a method here.
-    private mutating func beginAuthentication(_ client: ClientPointer, _ logIn: LogIn, _ message: StartupMessage) {
-        logIn.step = .authenticating
-        self.authenticated(client, logIn, message)
-    }
-
-    /// Works off the client's answers in `logIn.input`.
-    private mutating func advanceAuthentication(_ client: ClientPointer, _ logIn: LogIn) {}
-
-    // MARK: - Welcome
-
-    /// The client is who it says: into its pool, if there is room.
-    mutating func authenticated(_ client: ClientPointer, _ logIn: LogIn, _ message: StartupMessage) {
+    /// Into its pool, if there is room.
+    mutating func admit(_ client: ClientPointer, _ logIn: LogIn, _ message: StartupMessage) {
+        if self.admitToConsole(client, logIn, message) { return }
         if let refusal = self.admissionRefusal(message) {
             return self.refuse(client, .tooManyConnections, refusal)
         }
         logIn.step = .welcoming
+        let reads = client.pointee.role == .read && message.replication == .none
         let key = PoolKey(
-            user: message.user, database: message.database, target: .leader,
+            user: message.user, database: message.database,
+            target: reads ? self.readTarget(user: message.user, database: message.database) : .leader,
             replication: Self.replicationParameters(message))
         let pool = self.pool(key)
         client.pointee.pool = pool
@@ -90,6 +33,7 @@ extension PoolerLoop {
 
     /// Why a client is not let in; nil when it is.
     private func admissionRefusal(_ message: StartupMessage) -> String? {
+        if self.console.refuses(message.database.description) { return "database \"\(message.database)\" is disabled" }
         let limits = self.configuration.limits
         if self.clients.count > limits.maximumClients { return "sorry, too many clients already" }
         var ofUser = 0
@@ -110,7 +54,7 @@ extension PoolerLoop {
     }
 
     /// Sends the greeting if all of it is known; otherwise the client waits for a server.
-    private mutating func welcome(_ client: ClientPointer, _ logIn: LogIn) {
+    mutating func welcome(_ client: ClientPointer, _ logIn: LogIn) {
         guard let pool = client.pointee.pool, let message = logIn.message else { return }
         guard let welcome = pool.pointee.welcome?.takeUnretainedValue() else { return self.enqueue(client) }
         let isPassedOn = message.replication != .none
@@ -192,8 +136,7 @@ extension PoolerLoop {
             client.pointee.held.keep(early)
             client.pointee.flags.insert(.heldWhole)
         }
-        client.pointee.logIn?.release()
-        client.pointee.logIn = nil
+        self.endLogIn(client)
         guard self.flush(to: client) else { return }
         client.pointee.flags.insert(.unread)
         self.schedule(client)

@@ -38,26 +38,34 @@ package struct PoolerConfiguration: Sendable {
     }
 
     package var listeners: [Listener] = []
-    /// Event loops; clients are spread over them by the kernel.
+    /// Event loops; clients are spread over them by the kernel, and server connections are divided among them. No more
+    /// are started than a pool may have server connections.
     package var threads = 1
     /// Another pooler may listen on the same ports: it takes over while this one drains.
     package var sharesPorts = false
     package var mode = Mode.transaction
     package var limits = Limits()
     package var timeouts = Timeouts()
-    /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
-    package var preparedStatements = 200
+    package var console = Console()
+    package var authentication = Authentication()
+    package var clientTLS = ClientTLS()
+    package var serverTLS = ServerTLS()
     /// With which the pooler logs in to servers, by user. Nobody's where servers trust the pooler or clients' own
     /// keys are passed through.
     package var passwords: [WireText: Secret] = [:]
+    /// Statements that a server connection keeps prepared; 0 passes prepared statements through untouched.
+    package var preparedStatements = 200
 
+    /// Which standbys answer reads.
+    package var reads = ReadBalancer.Limits()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
 
     package init() {}
 
     package struct Limits: Sendable {
-        /// Server connections per pool (user, database, server), over all threads.
+        /// Server connections per pool (user, database, server), over all threads; after a reload at least one per
+        /// thread.
         package var poolSize = 20
         /// More of them for clients that have waited for `reserveAfter`.
         package var reserveSize = 0
@@ -65,13 +73,24 @@ package struct PoolerConfiguration: Sendable {
         /// Server connections to keep open once a pool is in use.
         package var minimumPoolSize = 0
         package var maximumClients = 10_000
+        /// Connections that have not logged in yet, per thread: all, and from one address. 0: no limit of its own.
+        package var maximumLoggingIn = 2_000
+        package var maximumLoggingInPerAddress = 1_000
         /// 0: no limit of its own.
         package var maximumClientsPerUser = 0
         package var maximumClientsPerDatabase = 0
+        /// Over all pools and threads, replication excepted. Where it is reached, an idle server connection of one
+        /// pool makes room for a busy other. 0: no limit of its own.
         package var maximumServersPerDatabase = 0
         package var maximumServersPerUser = 0
 
         package init() {}
+
+        /// Threads of which each gets a server connection of every pool.
+        func usableThreads(of threads: Int) -> Int {
+            let limits = [self.poolSize, self.maximumServersPerUser, self.maximumServersPerDatabase]
+            return max(1, limits.reduce(threads) { $1 > 0 ? min($0, $1) : $0 })
+        }
     }
 
     /// Zero means never.

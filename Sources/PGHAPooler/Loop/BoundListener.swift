@@ -31,11 +31,17 @@ package enum PoolerFailure: Error, Equatable, Sendable, CustomStringConvertible 
     case cannotListen(address: String, errno: Int32)
     /// No descriptors or threads left.
     case noResources(errno: Int32)
+    /// `reason` is OpenSSL's or says which file is missing.
+    case noTLS(reason: String)
+    /// A file of secrets or certificates.
+    case unusableFile(String, reason: String)
 
     package var description: String {
         switch self {
         case .cannotListen(let address, let number): "cannot listen on \(address): \(String(cString: strerror(number)))"
         case .noResources(let number): "cannot start an event loop: \(String(cString: strerror(number)))"
+        case .noTLS(let reason): "cannot use TLS: \(reason)"
+        case .unusableFile(let path, let reason): "cannot use \(path): \(reason)"
         }
     }
 }

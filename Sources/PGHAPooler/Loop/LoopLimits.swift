@@ -15,6 +15,8 @@ struct LoopLimits {
     let connectPause: UInt64
     let connectPauseLimit: UInt64
     let reserveAfter: UInt64
+    /// Of those that end clients for what they do; `UInt64.max` when there is none.
+    let shortestOfClient: UInt64
 
     init(_ configuration: PoolerConfiguration) {
         let timeouts = configuration.timeouts
@@ -31,9 +33,12 @@ struct LoopLimits {
         self.connectPause = Self.nanoseconds(timeouts.connectPause)
         self.connectPauseLimit = Self.nanoseconds(timeouts.connectPauseLimit)
         self.reserveAfter = Self.nanoseconds(configuration.limits.reserveAfter)
+        self.shortestOfClient =
+            [self.clientLogIn, self.clientIdle, self.slowClient, self.transaction, self.idleInTransaction]
+            .filter { $0 > 0 }.min() ?? .max
     }
 
-    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+    static func nanoseconds(_ duration: Duration) -> UInt64 {
         UInt64(max(duration.milliseconds, 0)) * 1_000_000
     }
 }

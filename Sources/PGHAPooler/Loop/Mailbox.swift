@@ -6,7 +6,7 @@ internal import Synchronization
 /// What other threads ask of a loop.
 enum LoopRequest: Sendable {
     case apply(PoolTopology)
-    case reload(PoolerConfiguration)
+    case reload(PoolerConfiguration, Security)
     case drain(DrainMode)
     /// A cancel request whose key names this loop.
     case cancel(client: UInt32, secret: UInt32)
@@ -56,6 +56,9 @@ final class Mailbox: Sendable {
         self.peers.withLock { $0 = mailboxes.map { WeakMailbox(mailbox: $0) } }
     }
 
+    /// How many loops there are.
+    var peerCount: Int { self.peers.withLock { $0.count } }
+
     /// Leaves a request for another loop; a number that no loop has is ignored.
     func postToPeer(_ number: Int, _ request: LoopRequest) {
         let peer = self.peers.withLock { $0.indices.contains(number) ? $0[number].mailbox : nil }
@@ -76,7 +79,7 @@ extension PoolerLoop {
         for request in self.mailbox.take() {
             switch request {
             case .apply(let topology): self.apply(topology)
-            case .reload(let configuration): self.reload(configuration)
+            case .reload(let configuration, let security): self.reload(configuration, security)
             case .drain(let mode): self.drain(mode)
             case .cancel(let client, let secret): self.cancel(client: client, secret: secret)
             case .ask(let work): work(&self)
@@ -85,9 +88,13 @@ extension PoolerLoop {
         }
     }
 
-    mutating func reload(_ configuration: PoolerConfiguration) {
+    mutating func reload(_ configuration: PoolerConfiguration, _ security: Security) {
+        self.security = security
+        let threads = self.configuration.threads
         self.configuration = configuration
+        self.configuration.threads = threads
         self.limits = LoopLimits(configuration)
+        self.nextClientCheck = 0
         for pool in self.pools.values { self.configure(pool) }
     }
 }

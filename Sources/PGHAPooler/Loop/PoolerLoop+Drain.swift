@@ -25,8 +25,19 @@ extension PoolerLoop {
         for index in 0..<self.clients.highWater {
             let client = self.clients[index]
             guard self.isBetweenTransactions(client) else { continue }
-            self.refuse(client, .adminShutdown, "terminating connection due to administrator command")
+            self.sayGoodbye(client)
         }
+    }
+
+    /// Its transaction is over. Told at once: one that always has the next request ready would never be found idle,
+    /// and would lose a transaction when the time is over.
+    mutating func leave(_ client: ClientPointer) {
+        if case .waitForTransactions? = self.draining { return self.sayGoodbye(client) }
+        if client.pointee.flags.contains(.unread) { self.schedule(client) }
+    }
+
+    private mutating func sayGoodbye(_ client: ClientPointer) {
+        self.refuse(client, .adminShutdown, "terminating connection due to administrator command")
     }
 
     private func isBetweenTransactions(_ client: ClientPointer) -> Bool {

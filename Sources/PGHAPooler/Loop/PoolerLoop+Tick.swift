@@ -1,7 +1,7 @@
 internal import PGHAWire
 
-// What happens because time passes. Ten times a second is fine enough for every limit there is, and the lists are
-// ordered by age or short, so that a tick costs next to nothing.
+// What happens because time passes. Ten times a second is fine enough for every limit there is; lists are ordered by
+// age, short, or only walked when something in them is due, so that a tick costs next to nothing.
 extension PoolerLoop {
     static var tickInterval: UInt64 { 100_000_000 }
 
@@ -13,7 +13,10 @@ extension PoolerLoop {
             self.openServersIfNeeded(pool)
         }
         self.checkServers()
+        self.checkLookups()
         self.checkClients()
+        self.askAgain()
+        if self.now >= self.nextPeriod { self.endPeriod() }
         if let mode = self.draining { self.disconnect(mode) }
         self.handOutReturned()
     }
@@ -67,29 +70,47 @@ extension PoolerLoop {
         }
     }
 
+    /// Walks over all clients only when one of them may be due, so that thousands of idle ones cost nothing: whoever
+    /// begins something else from now on has at least the shortest limit before it.
     private mutating func checkClients() {
+        guard self.now >= self.nextClientCheck else { return }
+        let (soonest, isNever) = self.now.addingReportingOverflow(self.limits.shortestOfClient)
+        var next = isNever ? UInt64.max : soonest
         for index in 0..<self.clients.highWater {
             let client = self.clients[index]
-            let age = self.now &- client.pointee.since
-            switch client.pointee.phase {
-            case .loggingIn:
-                if Self.isOver(age, self.limits.clientLogIn) { self.closeClient(client) }
-            case .idle:
-                if Self.isOver(age, self.limits.clientIdle) {
-                    self.refuse(client, .idleSessionTimeout, "client_idle timeout")
-                }
-            case .closing:
-                if Self.isOver(age, self.limits.slowClient) { self.dropClient(client) }
-            case .active:
-                if Self.isOver(age, self.limits.transaction) {
-                    self.refuse(client, .transactionTimeout, "transaction timeout")
-                }
-            case .failed:
-                if Self.isOver(age, self.limits.idleInTransaction) {
-                    self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
-                }
-            case .waiting, .attaching, .settling, .free: break
+            let limit = self.timeLimit(of: client)
+            guard limit > 0 else { continue }
+            if Self.isOver(self.now &- client.pointee.since, limit) {
+                self.expire(client)
+                next = self.now
+            } else {
+                next = min(next, client.pointee.since + limit)
             }
+        }
+        self.nextClientCheck = next
+    }
+
+    /// How long the client may go on with what it does; 0 for ever.
+    private func timeLimit(of client: ClientPointer) -> UInt64 {
+        switch client.pointee.phase {
+        case .loggingIn: self.limits.clientLogIn
+        case .idle: self.limits.clientIdle
+        case .closing: self.limits.slowClient
+        case .active, .attaching, .settling: self.limits.transaction
+        case .failed: self.limits.idleInTransaction
+        case .waiting, .console, .free: 0
+        }
+    }
+
+    private mutating func expire(_ client: ClientPointer) {
+        switch client.pointee.phase {
+        case .loggingIn: self.closeClient(client)
+        case .idle: self.refuse(client, .idleSessionTimeout, "client_idle timeout")
+        case .closing: self.dropClient(client)
+        case .active: self.refuse(client, .transactionTimeout, "transaction timeout")
+        case .failed: self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
+        // Its server is the pooler's for a moment.
+        case .attaching, .settling, .waiting, .console, .free: break
         }
     }
 

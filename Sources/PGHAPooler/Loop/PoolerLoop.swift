@@ -21,6 +21,11 @@ struct PoolerLoop: ~Copyable {
     let mailbox: Mailbox
     var configuration: PoolerConfiguration
     var limits: LoopLimits
+    var security: Security
+    /// What servers accept from users that have logged in here.
+    var learned: [WireText: ServerProof] = [:]
+    var logInCount = LogInCount()
+    var lookups = Lookups()
     let listeners: [BoundListener]
     var clients: Slab<Client>
     var servers: Slab<Server>
@@ -43,25 +48,39 @@ struct PoolerLoop: ~Copyable {
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
+    /// No client is over a limit of time before.
+    var nextClientCheck: UInt64 = 0
     var isStopping = false
     /// Nil: new clients are welcome.
     var draining: DrainMode?
+    /// What the console has stopped.
+    var console = ConsoleHolds()
+    /// PAUSE commands that still wait for transactions.
+    var consoleWaits: [(Token, ConsoleCommand)] = []
+    /// When averages are made next.
+    var nextPeriod: UInt64 = 0
     let drains: DrainBoard
     /// The last claim that `drains` was told of.
     var drainedClaim: Term?
+    /// Servers' names by number; places of connections hold the number.
+    var nodeNames: [NodeName] = []
+    var balancer: ReadBalancer
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
-    init(number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, listeners: [BoundListener],
-        drains: DrainBoard
+    init(
+        number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, security: Security,
+        listeners: [BoundListener], drains: DrainBoard
     ) {
         self.number = number
         self.epoll = epoll
         self.mailbox = mailbox
         self.configuration = configuration
         self.limits = LoopLimits(configuration)
+        self.security = security
         self.listeners = listeners
         self.drains = drains
+        self.balancer = ReadBalancer(configuration.reads)
         self.clients = Slab(limit: 1 << 20)
         self.servers = Slab(limit: 1 << 16)
         self.now = pgha_now()
@@ -125,6 +144,7 @@ struct PoolerLoop: ~Copyable {
             guard server.pointee.phase != .free, server.pointee.generation == token.generation else { return }
             self.serverReady(server, event.flags)
         case Token.Kind.listener.rawValue: self.acceptClients(self.listeners[Int(token.index)])
+        case Token.Kind.lookup.rawValue: self.lookupReady(token)
         default: self.readMailbox()
         }
         self.handOutReturned()
@@ -161,6 +181,7 @@ struct PoolerLoop: ~Copyable {
         for index in 0..<self.servers.highWater where self.servers[index].pointee.phase != .free {
             self.dropServer(self.servers[index])
         }
+        self.lookups.connection?.transport.close()
         if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)

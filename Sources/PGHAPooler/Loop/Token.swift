@@ -5,6 +5,7 @@ struct Token: BitwiseCopyable, Equatable {
         case server
         case listener
         case mailbox
+        case lookup
     }
 
     let bits: UInt64

@@ -9,27 +9,35 @@ struct Transport: BitwiseCopyable {
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    /// The number of bytes; 0 at the end of the stream; `wouldBlock` or another negated errno.
+    /// The number of bytes; 0 at the end of the stream; `wouldBlock` or another negated errno. Less than `capacity`:
+    /// there was no more.
     @inline(__always) func receive(_ buffer: UnsafeMutableRawPointer, _ capacity: Int) -> Int {
-        pgha_receive(self.descriptor, buffer, capacity)
+        if let tls = self.tls { return self.receiveTLS(tls, buffer, capacity) }
+        return pgha_receive(self.descriptor, buffer, capacity)
     }
 
     /// The number of bytes taken; `wouldBlock` or another negated errno.
     @inline(__always) func send(_ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-        pgha_send(self.descriptor, bytes, count)
+        if let tls = self.tls { return self.sendTLS(tls, bytes, count) }
+        return pgha_send(self.descriptor, bytes, count)
     }
 
     @inline(__always) func send(_ spans: UnsafePointer<iovec>, spanCount: Int) -> Int {
-        pgha_send_vector(self.descriptor, spans, spanCount)
+        if let tls = self.tls { return self.sendTLS(tls, spans, spanCount: spanCount) }
+        return pgha_send_vector(self.descriptor, spans, spanCount)
     }
 
     /// The next byte without taking it; the results of `receive`.
     func peek(_ byte: inout UInt8) -> Int {
+        if let tls = self.tls { return self.peekTLS(tls, &byte) }
         let count = recv(self.descriptor, &byte, 1, Int32(MSG_PEEK))
         return count >= 0 ? count : Int(-errno)
     }
 
-    func close() { _ = Glibc.close(self.descriptor) }
+    func close() {
+        if let tls = self.tls { self.closeTLS(tls) }
+        _ = Glibc.close(self.descriptor)
+    }
 
     static var wouldBlock: Int { Int(-EAGAIN) }
 }

@@ -3,21 +3,33 @@ internal import PGHAWire
 // What statements do to the session: settings are read back when the transaction is over and follow the client;
 // what cannot follow binds the client to its server.
 extension PoolerLoop {
+    /// What has to be done about a statement, besides remembering what it does to the session.
+    enum Inspection {
+        case nothing
+        /// EXECUTE or DEALLOCATE.
+        case namesStatement
+        /// It is not to be sent.
+        case refused(SettingRefusal)
+    }
+
     /// Looks at a statement on its way to the server. Nearly all are told harmless at a glance.
     @inline(__always) mutating func inspect(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
-    ) {
-        if client.pointee.pinReason != .sessionMode, AttentionTest.needsAttention(text) {
-            self.classify(client, server, text)
-        }
+    ) -> Inspection {
+        AttentionTest.needsAttention(text) ? self.classify(client, server, text) : .nothing
     }
 
     @inline(never) private mutating func classify(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
-    ) {
+    ) -> Inspection {
         let summary = self.classifier.classify(text)
         let effects = summary.effects
-        guard !effects.isDisjoint(with: .sessionBound) else { return }
+        if !self.configuration.authentication.allowsRiskySettings, let refusal = SettingRefusal(effects) {
+            return .refused(refusal)
+        }
+        guard client.pointee.pinReason != .sessionMode, !effects.isDisjoint(with: .sessionBound) else {
+            return .nothing
+        }
         let name = summary.name(in: text)
         if !effects.isDisjoint(with: [.sets, .resets, .resetsAll, .callsSetConfig]) {
             let touch = server.pointee.touch?.takeUnretainedValue() ?? SessionTouch()
@@ -27,6 +39,7 @@ extension PoolerLoop {
         // Of several statements one name is known at most.
         let reason = PinReason(effects, hasName: name != nil && summary.count == 1)
         if reason != .none { self.pin(client, reason) }
+        return effects.isDisjoint(with: .namesStatement) ? .nothing : .namesStatement
     }
 
     /// The client keeps its server from now on.

@@ -40,6 +40,8 @@ struct Pool: ~Copyable {
     /// Clients that logged in to this user and database.
     var clientCount = 0
     var limit: Int
+    /// So many more once a client has waited long enough.
+    var reserve = 0
     /// No transaction begins: PAUSE, a switchover, no leader.
     var isHeld = false
     /// What a server of this pool reported at its start; nil until one did.
@@ -51,6 +53,7 @@ struct Pool: ~Copyable {
     var lastRefusal: [UInt8] = []
     var statistics = PoolStatistics()
     var durations = PoolDurations()
+    var period = PoolPeriod()
     /// What servers reported to clients.
     var errors: [SQLState: UInt64] = [:]
 
@@ -76,6 +79,13 @@ struct Pool: ~Copyable {
         server.pointee.next = self.idle
         self.idle = server
         self.idleCount += 1
+    }
+
+    /// The one to do without.
+    var leastRecentlyUsed: ServerPointer? {
+        var last = self.idle
+        while let next = last?.pointee.next { last = next }
+        return last
     }
 
     /// Takes one out of the middle, such as one that broke while it was idle.

@@ -22,10 +22,15 @@ extension PoolerLoop {
             return
         }
         pool.pointee.mode = self.configuration.mode
-        let size = self.configuration.limits.poolSize
-        // Threads share the size; the first ones get what does not divide.
+        // A pool without any server would keep its clients for ever.
+        pool.pointee.limit = max(1, self.share(of: self.configuration.limits.poolSize))
+        pool.pointee.reserve = self.share(of: self.configuration.limits.reserveSize)
+    }
+
+    /// This loop's part of a number that holds for all loops; the first ones get what does not divide.
+    func share(of total: Int) -> Int {
         let threads = max(self.configuration.threads, 1)
-        pool.pointee.limit = max(1, size / threads + (self.number < size % threads ? 1 : 0))
+        return total / threads + (self.number < total % threads ? 1 : 0)
     }
 
     /// Whether a client would not get a server now.
@@ -41,6 +46,7 @@ extension PoolerLoop {
     }
 
     @inline(__always) private mutating func acquire(for client: ClientPointer) -> ServerPointer? {
+        self.route(client)
         if !self.mustWait(client), let server = client.pointee.pool?.pointee.popIdle() {
             if self.attach(client, server) { return server }
         } else {
@@ -134,6 +140,7 @@ extension PoolerLoop {
         else { return }
         client.pointee.server = nil
         client.pointee.phase = .idle
+        client.pointee.since = self.now
         server.pointee.client = nil
         self.giveBack(server)
     }

@@ -7,8 +7,9 @@ extension PoolerLoop {
     /// Opens as many connections as clients wait for and limits allow.
     mutating func openServersIfNeeded(_ pool: PoolPointer) {
         guard !pool.pointee.isHeld else { return }
-        while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < pool.pointee.limit {
-            guard self.openServer(pool) else { return }
+        let limit = self.serverLimit(of: pool)
+        while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < limit {
+            guard self.hasRoom(for: pool), self.openServer(pool) else { return }
         }
     }
 
@@ -22,7 +23,12 @@ extension PoolerLoop {
 
     /// Starts one connection; false when none can be started now.
     mutating func openServer(_ pool: PoolPointer) -> Bool {
-        guard self.now >= pool.pointee.nextAttempt, let node = self.node(of: pool) else { return false }
+        guard let node = self.node(of: pool) else { return false }
+        return self.openServer(pool, to: node, term: self.topology.term.number)
+    }
+
+    mutating func openServer(_ pool: PoolPointer, to node: PoolTopology.Node, term: UInt64) -> Bool {
+        guard self.now >= pool.pointee.nextAttempt else { return false }
         // Of a pool whose server does not answer, one attempt at a time.
         if pool.pointee.failures > 0, pool.pointee.connectingCount > 0 { return false }
         let descriptor = pgha_connect(node.host, node.port)
@@ -37,7 +43,8 @@ extension PoolerLoop {
         server.initialize(
             to: Server(
                 transport: Transport(descriptor), index: index, generation: self.nextGeneration(), pool: pool,
-                term: self.topology.term.number, now: self.now, expiresAt: expiresAt))
+                term: term, now: self.now, expiresAt: expiresAt))
+        server.pointee.node = self.nodeNumber(node.name)
         if node.isLocal { server.pointee.flags.insert(.isLocal) }
         pool.pointee.serverCount += 1
         pool.pointee.connectingCount += 1
@@ -53,18 +60,21 @@ extension PoolerLoop {
     mutating func finishConnect(_ server: ServerPointer) {
         guard pgha_socket_error(server.pointee.transport.descriptor) == 0 else { return self.serverBroke(server) }
         server.pointee.phase = .loggingIn
-        let user = server.pointee.pool.pointee.key.user
-        let credential = self.configuration.passwords[user].map { SCRAMClient.Credential.password($0) }
-        server.pointee.logIn = Unmanaged.passRetained(ServerLogIn(user: user, credential: credential))
-        self.out.removeAll()
-        var buffer = WireBuffer()
         let key = server.pointee.pool.pointee.key
-        let replication = key.replication.map { StartupMessage.Parameter($0.name, $0.value) }
-        buffer.startupMessage(
-            version: .original,
-            parameters: [.init("user", key.user), .init("database", key.database)] + replication)
-        self.append(buffer)
+        guard let node = self.node(of: server.pointee.pool) else { return self.serverBroke(server) }
+        var target = self.target(node, user: key.user, database: key.database)
+        target.parameters = key.replication.map { StartupMessage.Parameter($0.name, $0.value) }
+        let logIn = ServerLogIn(target, proof: self.proof(for: key.user))
+        server.pointee.logIn = Unmanaged.passRetained(logIn)
+        self.out.removeAll()
+        logIn.begin(&self.out)
         self.flush(to: server)
+    }
+
+    func target(_ node: PoolTopology.Node, user: WireText, database: WireText) -> ServerLogIn.Target {
+        ServerLogIn.Target(
+            user: user, database: database, isLocal: node.host.hasPrefix("/"), address: node.host,
+            settings: self.configuration.serverTLS, context: self.security.serverTLS)
     }
 
     /// Sends what `out` holds to `server`.
@@ -81,29 +91,43 @@ extension PoolerLoop {
     mutating func readServerLogIn(_ server: ServerPointer) {
         guard let logIn = server.pointee.logIn?.takeUnretainedValue() else { return }
         while server.pointee.phase == .loggingIn {
-            let base = self.input + Self.frontRoom
-            let count = server.pointee.transport.receive(base, Self.bufferSize)
-            if count == Transport.wouldBlock { return }
-            guard count > 0 else { return self.serverBroke(server) }
-            logIn.input.append(UnsafeRawBufferPointer(start: base, count: count))
-            // A server that has not logged us in has no business sending this much.
-            guard logIn.input.count < 1 << 20 else { return self.serverBroke(server) }
             self.out.removeAll()
-            let outcome = logIn.advance(&self.out)
+            let outcome = logIn.proceed(
+                &server.pointee.transport, self.input + Self.frontRoom, Self.bufferSize, &self.out)
             if !self.out.isEmpty { self.flush(to: server) }
             guard server.pointee.phase == .loggingIn else { return }
             switch outcome {
             case .more: continue
+            case .blocked: return
             case .refused(let error):
                 server.pointee.pool.pointee.lastRefusal = error
+                return self.serverBroke(server)
+            case .keysOutdated:
+                server.pointee.pool.pointee.lastRefusal = self.forgetKeys(of: server.pointee.pool.pointee.key.user)
                 return self.serverBroke(server)
             case .broken: return self.serverBroke(server)
             case .ready:
                 // It was named as the leader and is none (any more): it must get no transaction.
-                if logIn.isStandby, server.pointee.pool.pointee.key.target == .leader { return self.serverBroke(server) }
+                if logIn.isStandby, server.pointee.pool.pointee.key.target == .leader,
+                    server.pointee.term <= self.topology.term.number
+                {
+                    return self.serverBroke(server)
+                }
                 return self.serverLoggedIn(server, logIn)
             }
         }
+    }
+
+    /// The user's password on the server is no longer the one that clients have proved. Gives what they are told.
+    private mutating func forgetKeys(of user: WireText) -> [UInt8] {
+        self.learned[user] = nil
+        self.lookups.invalidate(user)
+        var buffer = WireBuffer()
+        buffer.errorResponse(
+            WireError(
+                .fatal, .invalidPassword, "password authentication failed for user \"\(user)\"",
+                detail: "The server has another password verifier than the pooler.", hint: "Connect again."))
+        return buffer.array
     }
 
     private mutating func serverLoggedIn(_ server: ServerPointer, _ logIn: ServerLogIn) {
@@ -116,6 +140,7 @@ extension PoolerLoop {
         pool.pointee.connectingCount -= 1
         pool.pointee.failures = 0
         pool.pointee.lastRefusal = []
+        self.standbyAnswered(pool)
         self.setWelcome(of: pool, logIn)
         self.welcomeWaiting(pool)
         self.giveBack(server)
@@ -128,7 +153,10 @@ extension PoolerLoop {
         let pause = min(self.limits.connectPause << doublings, self.limits.connectPauseLimit)
         // Up to a quarter more, so that poolers do not come back in step.
         pool.pointee.nextAttempt = self.now + pause + self.random.next(below: pause / 4)
-        if !pool.pointee.lastRefusal.isEmpty, !Self.passes(pool.pointee.lastRefusal), pool.pointee.serverCount == 0 { self.refuseWaiting(pool) }
+        self.standbyFailed(pool)
+        if !pool.pointee.lastRefusal.isEmpty, !Self.passes(pool.pointee.lastRefusal), pool.pointee.serverCount == 0 {
+            self.refuseWaiting(pool)
+        }
     }
 
     /// Whether waiting helps: the server starts, stops, or has no room (classes 57 and 53).

@@ -98,7 +98,7 @@ extension PoolerLoop {
             self.dropServer(server)
             self.connectFailed(pool)
             self.openServersIfNeeded(pool)
-        case .cancelling: self.dropServer(server)
+        case .cancelling: self.endCancel(server)
         case .idle:
             pool.pointee.removeIdle(server)
             self.removeReturning(server)

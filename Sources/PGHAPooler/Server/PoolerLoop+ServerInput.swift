@@ -115,7 +115,7 @@ extension PoolerLoop {
 
     /// Sends what `out` holds to the server's client; false when the client was closed on the way, and the server
     /// then is not the caller's any more.
-    @inline(__always) private mutating func flushToClient(of server: ServerPointer) -> Bool {
+    @inline(__always) mutating func flushToClient(of server: ServerPointer) -> Bool {
         guard !self.out.isEmpty else { return true }
         guard let client = server.pointee.client else {
             self.out.removeAll()
@@ -153,13 +153,17 @@ extension PoolerLoop {
             if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
             return self.takeReady(server, message)
         case BackendMessage.parameterStatus: return self.takeParameterStatus(server, message)
-        case BackendMessage.notificationResponse, BackendMessage.noticeResponse: return .forward
+        case BackendMessage.notificationResponse: return .forward
+        case BackendMessage.noticeResponse: return self.takeNotice(server, message, &span)
         case BackendMessage.errorResponse:
             if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
             return self.takeError(server, message)
         case BackendMessage.commandComplete:
             guard message.isComplete else { return .keep }
             if message.body.first == UInt8(ascii: "D") { self.takeCommandTag(server, message.body) }
+            if server.pointee.flags.contains(.commitIsAlone) {
+                return server.pointee.session.received(message.type) == .broken ? .broken : .drop
+            }
         default: break
         }
         if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
@@ -182,14 +186,18 @@ extension PoolerLoop {
         case .broken: return .broken
         case .swallow: return .drop
         case .forward:
-            if !server.pointee.session.isBusy {
-                server.pointee.flags.remove(.mayCommit)
-                server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
-                server.pointee.askedAt = 0
-            }
+            if !server.pointee.session.isBusy { self.answered(server) }
             if server.pointee.session.isReleasable { return .finished }
             return server.pointee.pool.pointee.mode == .statement ? self.takeOpenTransaction(server) : .forward
         }
+    }
+
+    /// Nothing is owed any more.
+    @inline(__always) private func answered(_ server: ServerPointer) {
+        server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits])
+        guard server.pointee.askedAt != 0 else { return }
+        server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
+        server.pointee.askedAt = 0
     }
 
     /// Statement mode has no transactions of several statements.
@@ -206,6 +214,7 @@ extension PoolerLoop {
         if client.pointee.flags.contains(.pinned) { return }
         if server.pointee.touch != nil { return self.readSettings(client, server) }
         self.detach(client, server)
+        if self.draining != nil { return self.leave(client) }
         if client.pointee.flags.contains(.unread) { self.schedule(client) }
     }
 

@@ -40,6 +40,10 @@ struct Server: BitwiseCopyable {
         static let isLocal = Flags(rawValue: 128)
         /// The connection ended with a reset.
         static let wasReset = Flags(rawValue: 256)
+        /// The commit under way was reported as an error: see `takeNotice`.
+        static let commitIsAlone = Flags(rawValue: 512)
+        /// A COMMIT is under way: it is not cancelled, because it may be waiting for its standby.
+        static let commits = Flags(rawValue: 1024)
     }
 
     var transport: Transport
@@ -61,6 +65,7 @@ struct Server: BitwiseCopyable {
     var session = ServerSession()
     /// The term under which it was opened, and the server that it leads to.
     let term: UInt64
+    var node: UInt32 = 0
     var processID: UInt32 = 0
     var key: Unmanaged<CancelKey>?
     /// Whose query a `cancelling` connection cancels.

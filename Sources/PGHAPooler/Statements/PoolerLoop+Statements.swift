@@ -13,7 +13,7 @@ extension PoolerLoop {
         self.configuration.preparedStatements > 0 && client.pointee.pool?.pointee.mode != .session
     }
 
-    private mutating func nextSequence() -> UInt32 {
+    mutating func nextSequence() -> UInt32 {
         self.sequence &+= 1
         return self.sequence
     }
@@ -28,23 +28,37 @@ extension PoolerLoop {
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
-        let statement = self.statementTable.retain(body)
+        let (content, isRefused) = self.retain(body)
+        let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
+        let statement = renamed ?? content
         let sequence = self.nextSequence()
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
         if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
             request = .skippedParse
-        } else if name.isEmpty, self.isNew(statement) {
+        } else if name.isEmpty, !isRefused, self.isNew(statement) {
             // Passed on without a name, as it came.
             self.statements(of: server).pointee.setUnnamed(statement, sequence: sequence, &self.statementTable)
             server.pointee.session.sent(Request(.parse, sequence: sequence))
-            return .unchanged
+            guard renamed != nil else { return .unchanged }
+            self.appendUnnamedParse(statement.pointee.body)
+            return .done
         } else {
             self.prepare(statement, on: server, sequence: sequence, .parse)
             return .done
         }
         server.pointee.session.sent(Request(request, sequence: sequence))
         return .done
+    }
+
+    /// The statement of a Parse, or the one that takes its place because it must not be sent.
+    private mutating func retain(_ body: UnsafeRawBufferPointer) -> (statement: StatementPointer, isRefused: Bool) {
+        let statement = self.statementTable.retain(body)
+        guard statement.pointee.needsAttention, let refusal = self.settingRefusal(of: statement.pointee.text) else {
+            return (statement, false)
+        }
+        self.statementTable.release(statement)
+        return (refusal.parseContent.withUnsafeBytes { self.statementTable.retain($0) }, true)
     }
 
     /// Whether a statement without a name is seen for the first time.
@@ -80,10 +94,11 @@ extension PoolerLoop {
         server.pointee.session.sent(Request(kind, sequence: sequence))
     }
 
-    /// Prepares it, if it is not, before whatever uses it next.
-    private mutating func ensure(_ statement: StatementPointer, on server: ServerPointer) {
-        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale { return }
+    /// Prepares it, if it is not, before whatever uses it next. True when that was needed.
+    @discardableResult mutating func ensure(_ statement: StatementPointer, on server: ServerPointer) -> Bool {
+        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale { return false }
         self.prepare(statement, on: server, sequence: self.nextSequence(), .injectedParse)
+        return true
     }
 
     private mutating func close(_ statement: StatementPointer, on server: ServerPointer) {
@@ -96,6 +111,12 @@ extension PoolerLoop {
     private mutating func appendParse(_ statement: StatementPointer, _ body: UnsafeRawBufferPointer) {
         let name = statement.pointee.name
         self.appendHeader(FrontendMessage.parse, bodyCount: name.count + body.count, copying: nil, name)
+        if let start = body.baseAddress { self.out.append(start, body.count) }
+    }
+
+    private mutating func appendUnnamedParse(_ body: UnsafeRawBufferPointer) {
+        let name = UnsafeRawBufferPointer(start: nil, count: 0)
+        self.appendHeader(FrontendMessage.parse, bodyCount: 1 + body.count, copying: 0, name)
         if let start = body.baseAddress { self.out.append(start, body.count) }
     }
 
@@ -145,13 +166,21 @@ extension PoolerLoop {
         _ client: ClientPointer, _ server: ServerPointer, _ name: UnsafeRawBufferPointer
     ) -> StatementPointer? {
         guard let statement = client.pointee.statements?.pointee.find(name, self.statementTable) else { return nil }
-        if server.pointee.session.status != .idle, CommitTest.mayCommit(statement.pointee.text) {
-            server.pointee.flags.insert(.mayCommit)
-        }
-        if statement.pointee.needsAttention { self.inspect(client, server, statement.pointee.text) }
+        self.note(client, server, statement)
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
         self.ensure(statement, on: server)
         return statement
+    }
+
+    /// It is going to be run.
+    @inline(__always) mutating func note(
+        _ client: ClientPointer, _ server: ServerPointer, _ statement: StatementPointer
+    ) {
+        if server.pointee.session.status != .idle, CommitTest.mayCommit(statement.pointee.text) {
+            server.pointee.flags.insert(.mayCommit)
+        }
+        // What may not be sent was replaced when it was parsed.
+        if statement.pointee.needsAttention { _ = self.inspect(client, server, statement.pointee.text) }
     }
 
     mutating func takeDescribe(_ client: ClientPointer, _ server: ServerPointer, _ message: MessageView) -> Rewritten {

@@ -49,8 +49,17 @@ extension PoolerLoop {
         result.wait = pool.pointee.durations.wait.counts
         result.transaction = pool.pointee.durations.transaction.counts
         result.query = pool.pointee.durations.query.counts
+        result.lastPeriod = pool.pointee.period.last
         result.errors = pool.pointee.errors.reduce(into: [:]) { $0[$1.key.description] = $1.value }
         return result
+    }
+
+    /// A minute is over: what was done in it is what averages are made of.
+    mutating func endPeriod() {
+        self.nextPeriod = self.now + PoolPeriod.length
+        for pool in self.pools.values {
+            pool.pointee.period.end(PoolPeriod.numbers(self.statistics(of: pool, busy: 0, active: 0)))
+        }
     }
 
     static func name(_ key: PoolKey) -> PoolerStatistics.Pool.Key {

@@ -30,6 +30,8 @@ package struct PoolerStatistics: Sendable {
         /// Bytes from and to clients.
         package var bytesReceived: UInt64 = 0
         package var bytesSent: UInt64 = 0
+        /// In the last whole period, in the order of ``PoolPeriod/numbers(_:)``.
+        var lastPeriod = [UInt64](repeating: 0, count: 7)
         package var wait = DurationCounts()
         package var transaction = DurationCounts()
         package var query = DurationCounts()
@@ -78,6 +80,7 @@ extension PoolerStatistics.Pool {
         self.queries += other.queries
         self.bytesReceived += other.bytesReceived
         self.bytesSent += other.bytesSent
+        for index in self.lastPeriod.indices { self.lastPeriod[index] += other.lastPeriod[index] }
         self.wait += other.wait
         self.transaction += other.transaction
         self.query += other.query

@@ -1,11 +1,18 @@
 /// Quick looks at a statement, for what a pooler has to know when its server is lost under it. Both err on the safe
-/// side: a true answer of `mayCommit` and a false one of `onlyBegins` cost a client's retry, never a wrong claim.
+/// side: a true answer of `mayCommit` and a false one of the others cost a client's retry, never a wrong claim.
 package enum CommitTest {
     /// Whether the text, sent inside of a transaction, could end it with a commit. Only a statement of its own does
     /// that: COMMIT, END, PREPARE TRANSACTION; functions and procedures cannot while a block is open.
     package static func mayCommit(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard let word = Self.firstWord(text), Self.neverCommit.contains(word) else { return true }
-        return !Self.isOne(text)
+        guard let word = Self.firstWord(text) else { return true }
+        return word == Self.commit || word == Self.end || word == Self.prepare || !Self.isOne(text)
+    }
+
+    /// Whether the text, sent outside of a transaction, is one statement that is committed as a whole at its end or not
+    /// at all. CALL and DO are not: they may commit on their way.
+    package static func isPlain(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard let word = Self.firstWord(text), Self.plain.contains(word) else { return false }
+        return Self.isOne(text)
     }
 
     /// BEGIN or START TRANSACTION and nothing behind it: it may run twice.
@@ -70,9 +77,10 @@ package enum CommitTest {
 
     private static let begin = packed("begin".utf8), start = packed("start".utf8)
     private static let rollback = packed("rollback".utf8), abort = packed("abort".utf8)
+    private static let prepare = packed("prepare".utf8)
     private static let commit = packed("commit".utf8), end = packed("end".utf8)
     private static let work = packed("work".utf8), transaction = packed("transaction".utf8)
-    private static let neverCommit: [UInt64] = [
+    private static let plain: [UInt64] = [
         packed("select".utf8), packed("insert".utf8), packed("update".utf8), packed("delete".utf8),
         packed("with".utf8), packed("values".utf8), packed("savepoint".utf8), packed("release".utf8),
         rollback, abort, begin, start, packed("fetch".utf8), packed("copy".utf8), packed("lock".utf8),

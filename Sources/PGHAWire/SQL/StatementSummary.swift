@@ -148,4 +148,7 @@ package struct StatementEffects: OptionSet, Hashable, Sendable {
         .deallocatesAll, .listens, .unlistens, .createsTemporary, .declaresHoldCursor, .loads, .takesSessionLock,
         .releasesSessionLock,
     ]
+
+    /// EXECUTE and DEALLOCATE of one statement.
+    package static let namesStatement: Self = [.executes, .deallocates]
 }

@@ -5,6 +5,9 @@ public struct Request: BitwiseCopyable {
         case query
         /// A Query of the pooler's own: its whole answer is swallowed.
         case injectedQuery
+        /// A Query from the client with a statement of the pooler's own in front of its text: that one's
+        /// CommandComplete is swallowed, and what is left is a `query`.
+        case prefixedQuery
         case functionCall
         case parse
         /// A Parse of the pooler's own: its ParseComplete is swallowed.
@@ -20,6 +23,8 @@ public struct Request: BitwiseCopyable {
         /// A Close that was not sent: CloseComplete is made up in its turn.
         case skippedClose
         case sync
+        /// A Sync of the pooler's own: its ReadyForQuery is swallowed.
+        case injectedSync
         /// CopyDone or CopyFail: no answer of its own, but it ends the stretch in which Sync is ignored.
         case copyEnd
     }

@@ -59,11 +59,11 @@ public struct ServerSession: BitwiseCopyable {
     /// Records a message that goes to the server, or that is answered in its place.
     @inlinable @inline(__always) public mutating func sent(_ request: Request) {
         switch request.kind {
-        case .query, .functionCall, .injectedQuery:
+        case .query, .functionCall, .injectedQuery, .prefixedQuery:
             // Skipped like everything else while the server waits for a Sync; it owes nothing for it.
             if self.isDiscarding { return }
             self.requests.append(request)
-        case .sync: self.sentSync(request)
+        case .sync, .injectedSync: self.sentSync(request)
         case .copyEnd:
             if self.isCopyingIn {
                 self.isCopyingIn = false
@@ -92,7 +92,7 @@ public struct ServerSession: BitwiseCopyable {
     package var endsTransactions: Bool {
         for offset in 0..<self.requests.count {
             switch self.requests[offset].kind {
-            case .query, .functionCall, .sync: return true
+            case .query, .prefixedQuery, .functionCall, .sync: return true
             default: continue
             }
         }
@@ -143,6 +143,7 @@ public struct ServerSession: BitwiseCopyable {
             }
             return .forward
         case .injectedQuery: return .swallow
+        case .prefixedQuery: return self.receivedPrefixed(type, first)
         default: return self.receivedExtended(type, first)
         }
     }
@@ -156,6 +157,13 @@ public struct ServerSession: BitwiseCopyable {
             }
             return nil
         }
+    }
+
+    /// Notices and errors are the client's own affair; the first tag is not.
+    @usableFromInline mutating func receivedPrefixed(_ type: UInt8, _ first: Request) -> Verdict {
+        guard type == BackendMessage.commandComplete else { return .forward }
+        self.requests[0] = Request(.query, sequence: first.sequence)
+        return .swallow
     }
 
     @usableFromInline mutating func receivedUnasked(_ type: UInt8) -> Verdict {
@@ -198,11 +206,16 @@ public struct ServerSession: BitwiseCopyable {
         guard let status = TransactionStatus(rawValue: statusByte) else { return .broken }
         guard let first = self.firstAnswerable else { return self.streamEnded(status) }
         switch first.kind {
-        case .query, .sync, .functionCall, .injectedQuery:
+        case .query, .sync, .functionCall, .prefixedQuery:
             self.requests.removeFirst()
             self.lastStatus = status
             self.isCopyingIn = false
-            return first.kind == .injectedQuery ? .swallow : .forward
+            return .forward
+        case .injectedQuery, .injectedSync:
+            self.requests.removeFirst()
+            self.lastStatus = status
+            self.isCopyingIn = false
+            return .swallow
         default: return .broken
         }
     }
@@ -239,7 +252,7 @@ public struct ServerSession: BitwiseCopyable {
     private mutating func discardToSync() {
         self.isCopyingIn = false
         while let first = self.requests.first {
-            if first.kind == .sync { return }
+            if first.kind == .sync || first.kind == .injectedSync { return }
             self.discarded(first)
             if first.kind == .skippedParse || first.kind == .skippedClose { self.madeUpCount -= 1 }
             self.requests.removeFirst()

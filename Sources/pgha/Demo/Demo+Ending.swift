@@ -19,6 +19,7 @@ extension Demo {
         self.isStopping = true
         guard !self.processes.isEmpty else { return }
         self.say("stopping")
+        if let pooler = self.processes["pooler"] { await pooler.stop(within: .seconds(10)) }
         if let controller = self.processes["controller"] { await controller.stop(within: .seconds(10)) }
         let leader = self.lastStatus?.leader
         let names = self.layout.names

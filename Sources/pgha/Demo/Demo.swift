@@ -123,7 +123,19 @@ actor Demo {
                 layout.controllerDirectory + "/pgha.db", "--token-file", layout.tokenFile, "--passfile",
                 layout.controllerPassfile,
             ], url: layout.controllerURL)
-        return agents + [controller]
+        return agents + [controller, self.pooler]
+    }
+
+    /// A process of its own: the controller's death touches no client.
+    private var pooler: Role {
+        let layout = self.layout
+        return Role(
+            name: "pooler",
+            arguments: [
+                "pooler", "--listen", "127.0.0.1:\(layout.writePort)", "--listen-read", "127.0.0.1:\(layout.readPort)",
+                "--http-listen", "127.0.0.1:\(layout.poolerHTTPPort)", "--controller", layout.controllerURL,
+                "--token-file", layout.tokenFile, "--users-file", layout.poolerUsersFile, "--admin-users", "demo",
+            ], url: layout.poolerURL)
     }
 
     private func start(_ role: Role, _ token: BearerToken) async throws {
@@ -155,6 +167,7 @@ actor Demo {
     }
 
     private func answers(_ role: Role, _ token: BearerToken) async -> Bool {
+        if role.name == "pooler" { return await HealthCheck.isOK(role.url + "/liveness", within: .seconds(1)) }
         if role.name == "controller" {
             return (try? await ControllerClient(baseURL: role.url, token: token, timeout: .seconds(1)).status()) != nil
         }
@@ -230,9 +243,9 @@ actor Demo {
         let ending = self.isEphemeral ? "removes" : "keeps"
         let victim = status.leader.flatMap { status[$0]?.postmasterPID }.map { "\($0)" } ?? "PID"
         let lines: [Line] = [
-            "", [Styled("Connect, to whichever server leads, or to a standby:", .strong)],
-            [Styled("  \(psql) \"\(self.layout.connectionString("read-write"))\"")],
-            [Styled("  \(psql) \"\(self.layout.connectionString("prefer-standby"))\"")],
+            "", [Styled("Connect through the pooler, to whichever server leads, or to read from a standby:", .strong)],
+            [Styled("  \(psql) \"\(self.layout.connectionString(.write))\"")],
+            [Styled("  \(psql) \"\(self.layout.connectionString(.read))\"")],
             "", [Styled("In another terminal:", .strong)],
             [Styled("  export PGHA_CONTROLLER=\(self.layout.controllerURL) PGHA_TOKEN_FILE=\(self.layout.tokenFile)")],
             [Styled("  \(self.executable) status --watch")],

@@ -8,11 +8,12 @@ struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo", abstract: "Run a whole cluster on this machine, to try things out.",
         discussion: """
-            Three PostgreSQL servers with an agent beside each, and a controller, in the foreground. Ctrl-C stops all \
+            Three PostgreSQL servers with an agent beside each, a controller and a pooler, in the foreground. Ctrl-C stops all \
             of it in order and keeps the data; the next run goes on with it. As root the servers run as user \
             postgres under /var/lib/pgha/demo, otherwise as you under ~/.local/state/pgha/demo.
 
-            Ports: servers from 15432, controller 18432, agents from 18433. --base-port moves all of them.
+            Ports: pooler 16432 to write and 16433 to read, servers from 15432, controller 18432, agents from 18433. \
+            --base-port moves all of them.
             """)
 
     @Option(help: ArgumentHelp("How many servers, 1 to 9; 3 unless the data is there already.", valueName: "count"))

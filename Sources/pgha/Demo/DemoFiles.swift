@@ -2,6 +2,7 @@ import CPGHASystem
 import FoundationEssentials
 import Glibc
 import PGHACommand
+import PGHAPostgres
 
 /// The demo's own files: settings, secrets, spec.
 enum DemoFiles {
@@ -79,6 +80,9 @@ enum DemoFiles {
             "*:*:*:pgha_control:\(self.secret())\n*:*:*:pgha_replica:\(self.secret())\n"
         }
         try self.writeOnce(layout.clientPassfile) { "*:*:*:demo:\(self.secret())\n" }
+        if let password = try Passfile.read(path: layout.clientPassfile).password(user: "demo") {
+            try self.writeOnce(layout.poolerUsersFile) { "\"demo\" \"\(password.revealed)\"\n" }
+        }
     }
 
     /// The lock that a second demo for the directory is refused by; held until the process ends.

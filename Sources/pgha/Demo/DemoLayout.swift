@@ -20,16 +20,26 @@ struct DemoLayout: Hashable, Sendable {
     func serverPort(_ index: Int) -> Int { self.basePort + index }
     /// 18432 by default.
     var controllerPort: Int { self.basePort + 3000 }
+    /// 16432 by default.
+    var writePort: Int { self.basePort + 1000 }
+    /// 16433 by default.
+    var readPort: Int { self.writePort + 1 }
+    /// 18431 by default.
+    var poolerHTTPPort: Int { self.controllerPort - 1 }
     /// 18433, 18434, … by default.
     func agentPort(_ index: Int) -> Int { self.controllerPort + 1 + index }
 
     var controllerURL: String { "http://127.0.0.1:\(self.controllerPort)" }
+    var poolerURL: String { "http://127.0.0.1:\(self.poolerHTTPPort)" }
     func agentURL(_ index: Int) -> String { "http://127.0.0.1:\(self.agentPort(index))" }
 
     /// Every port with what listens there.
     var ports: [(port: Int, use: String)] {
         self.names.indices.map { (self.serverPort($0), "PostgreSQL of node \(self.names[$0])") }
-            + [(self.controllerPort, "the controller")]
+            + [
+                (self.controllerPort, "the controller"), (self.writePort, "the pooler, to write"),
+                (self.readPort, "the pooler, to read"), (self.poolerHTTPPort, "the pooler's metrics"),
+            ]
             + self.names.indices.map { (self.agentPort($0), "the agent of node \(self.names[$0])") }
     }
 
@@ -44,6 +54,8 @@ struct DemoLayout: Hashable, Sendable {
     var logDirectory: String { self.directory + "/log" }
     var controllerDirectory: String { self.directory + "/controller" }
     var controllerPassfile: String { self.controllerDirectory + "/passfile" }
+    /// With which the pooler logs in to servers as the demo's user.
+    var poolerUsersFile: String { self.directory + "/pooler-users" }
     func nodeDirectory(_ name: NodeName) -> String { "\(self.directory)/nodes/\(name)" }
     func postmasterFile(_ name: NodeName) -> String { self.nodeDirectory(name) + "/data/postmaster.pid" }
 
@@ -51,7 +63,7 @@ struct DemoLayout: Hashable, Sendable {
     var contents: [String] {
         [
             self.settingsFile, self.lockFile, self.tokenFile, self.specFile, self.clientPassfile, self.binaryDirectory,
-            self.libraryDirectory, self.runDirectory, self.logDirectory, self.controllerDirectory,
+            self.libraryDirectory, self.runDirectory, self.logDirectory, self.controllerDirectory, self.poolerUsersFile,
             self.directory + "/nodes",
         ]
     }
@@ -68,10 +80,19 @@ struct DemoLayout: Hashable, Sendable {
         "# The cluster of 'pgha demo', as 'pgha init -f' takes it.\n" + ClusterSpecFile.render(self.spec)
     }
 
-    /// For clients: every server, so that the string holds after a failover.
-    func connectionString(_ attributes: String) -> String {
+    /// For clients: through the pooler, to whoever leads or to a standby.
+    func connectionString(_ role: ConnectionRole) -> String {
+        "host=127.0.0.1 port=\(role == .write ? self.writePort : self.readPort) user=demo dbname=demo"
+    }
+
+    enum ConnectionRole {
+        case write, read
+    }
+
+    /// Past the pooler: every server, so that the string holds after a failover.
+    var directConnectionString: String {
         let hosts = self.names.map { _ in "127.0.0.1" }.joined(separator: ",")
         let ports = self.names.indices.map { "\(self.serverPort($0))" }.joined(separator: ",")
-        return "host=\(hosts) port=\(ports) user=demo dbname=demo target_session_attrs=\(attributes)"
+        return "host=\(hosts) port=\(ports) user=demo dbname=demo target_session_attrs=read-write"
     }
 }

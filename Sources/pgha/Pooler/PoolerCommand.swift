@@ -19,6 +19,7 @@ struct PoolerCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup(title: "Where") var places: PoolerPlaceOptions
+    @OptionGroup(title: "Who may log in") var access: PoolerAccessOptions
     @OptionGroup(title: "Pools and limits") var pools: PoolerPoolOptions
     @OptionGroup(title: "Time-outs") var timeouts: PoolerTimeoutOptions
     @OptionGroup(title: "Console") var console: PoolerConsoleOptions
@@ -51,9 +52,11 @@ struct PoolerCommand: AsyncParsableCommand {
         try await group.run()
     }
 
-    private var flags: [String: String] {
+    /// The flags given, by the key of their setting.
+    var flags: [String: String] {
         self.options.flags(
-            self.places.flags.merging(self.pools.flags) { $1 }.merging(self.timeouts.flags) { $1 }
+            self.places.flags.merging(self.access.flags) { $1 }.merging(self.pools.flags) { $1 }
+                .merging(self.timeouts.flags) { $1 }
                 .merging(self.console.flags) { $1 })
     }
 }

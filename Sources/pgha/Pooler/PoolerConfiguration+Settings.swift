@@ -1,18 +1,33 @@
 import PGHACommand
 import PGHAConfiguration
+import PGHACore
 import PGHAPooler
+import PGHAWire
 
 extension PoolerConfiguration {
     /// The pooler's own configuration from the settings.
-    init(_ settings: PoolerSettingValues) throws(CommandError) {
+    init(_ settings: PoolerSettingValues) throws {
         self.init()
         self.listeners = try Self.listeners(settings)
         self.threads = settings.integer("threads")
         self.sharesPorts = settings.boolean("reuse_port")
         self.mode = settings.text("pool_mode").flatMap { Mode(rawValue: $0) } ?? .transaction
         self.preparedStatements = settings.integer("prepared_statements")
+        self.authentication = try Authentication(settings)
+        self.clientTLS = ClientTLS(settings)
+        self.serverTLS = ServerTLS(settings)
         self.limits = Limits(settings)
+        self.reads.lagBytes = settings.bytes("read_max_lag")
+        self.reads.lagSeconds = settings.duration("read_max_delay") / .seconds(1)
+        self.reads.usesLeader = settings.boolean("read_from_leader")
         self.timeouts = Timeouts(settings)
+        self.console.administrators = Set(settings.items("admin_users").map { WireText($0) })
+        self.console.observers = Set(settings.items("stats_users").map { WireText($0) })
+        self.console.settings = settings.values.map { value in
+            Console.Setting(
+                key: value.key, value: value.text, fallback: value.fallback,
+                isChangeable: !PoolerService.fixedKeys.contains(value.key))
+        }
     }
 
     private static func listeners(_ settings: PoolerSettingValues) throws(CommandError) -> [Listener] {

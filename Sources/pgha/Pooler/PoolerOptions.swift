@@ -26,6 +26,36 @@ struct PoolerPlaceOptions: ParsableArguments {
     }
 }
 
+struct PoolerAccessOptions: ParsableArguments {
+    @Option(help: .pooler("hba_file")) var hbaFile: String?
+    @Option(help: .pooler("hba")) var hba: String?
+    @Option(help: .pooler("ident_file")) var identFile: String?
+    @Option(help: .pooler("users_file")) var usersFile: String?
+    @Option(help: .pooler("auth_query")) var authQuery: String?
+    @Option(help: .pooler("auth_user")) var authUser: String?
+    @Option(help: .pooler("auth_database")) var authDatabase: String?
+    @Option(help: .pooler("allow_risky_settings")) var allowRiskySettings: String?
+    @Option(help: .pooler("tls_mode")) var tlsMode: String?
+    @Option(help: .pooler("tls_cert_file")) var tlsCertFile: String?
+    @Option(help: .pooler("tls_key_file")) var tlsKeyFile: String?
+    @Option(help: .pooler("tls_ca_file")) var tlsCaFile: String?
+    @Option(help: .pooler("server_tls_mode")) var serverTlsMode: String?
+    @Option(help: .pooler("server_tls_ca_file")) var serverTlsCaFile: String?
+    @Option(help: .pooler("server_tls_cert_file")) var serverTlsCertFile: String?
+    @Option(help: .pooler("server_tls_key_file")) var serverTlsKeyFile: String?
+
+    var flags: [String: String?] {
+        [
+            "hba_file": self.hbaFile, "hba": self.hba, "ident_file": self.identFile, "users_file": self.usersFile,
+            "auth_query": self.authQuery, "auth_user": self.authUser, "auth_database": self.authDatabase,
+            "allow_risky_settings": self.allowRiskySettings, "tls_mode": self.tlsMode,
+            "tls_cert_file": self.tlsCertFile, "tls_key_file": self.tlsKeyFile, "tls_ca_file": self.tlsCaFile,
+            "server_tls_mode": self.serverTlsMode, "server_tls_ca_file": self.serverTlsCaFile,
+            "server_tls_cert_file": self.serverTlsCertFile, "server_tls_key_file": self.serverTlsKeyFile,
+        ]
+    }
+}
+
 struct PoolerPoolOptions: ParsableArguments {
     @Option(help: .pooler("pool_mode")) var poolMode: String?
     @Option(help: .pooler("pool_size")) var poolSize: String?
@@ -33,6 +63,9 @@ struct PoolerPoolOptions: ParsableArguments {
     @Option(help: .pooler("reserve_after")) var reserveAfter: String?
     @Option(help: .pooler("min_pool_size")) var minPoolSize: String?
     @Option(help: .pooler("prepared_statements")) var preparedStatements: String?
+    @Option(help: .pooler("read_max_lag")) var readMaxLag: String?
+    @Option(help: .pooler("read_max_delay")) var readMaxDelay: String?
+    @Option(help: .pooler("read_from_leader")) var readFromLeader: String?
     @Option(help: .pooler("max_clients")) var maxClients: String?
     @Option(help: .pooler("max_clients_per_user")) var maxClientsPerUser: String?
     @Option(help: .pooler("max_clients_per_database")) var maxClientsPerDatabase: String?
@@ -43,7 +76,9 @@ struct PoolerPoolOptions: ParsableArguments {
         [
             "pool_mode": self.poolMode, "pool_size": self.poolSize, "reserve_size": self.reserveSize,
             "reserve_after": self.reserveAfter, "min_pool_size": self.minPoolSize,
-            "prepared_statements": self.preparedStatements, "max_clients": self.maxClients,
+            "prepared_statements": self.preparedStatements, "read_max_lag": self.readMaxLag,
+            "read_max_delay": self.readMaxDelay, "read_from_leader": self.readFromLeader,
+            "max_clients": self.maxClients,
             "max_clients_per_user": self.maxClientsPerUser, "max_clients_per_database": self.maxClientsPerDatabase,
             "max_servers_per_user": self.maxServersPerUser, "max_servers_per_database": self.maxServersPerDatabase,
         ]

@@ -52,7 +52,7 @@ final class PoolerService: Service {
         do {
             let new = try self.reader.read()
             let old = self.settings.withLock { $0 }
-            self.pooler.reload(try PoolerConfiguration(new))
+            try self.pooler.reload(try PoolerConfiguration(new))
             await self.follower.reload(new)
             self.settings.withLock { $0 = new }
             let waiting = Self.fixedKeys.filter { old.text($0) != new.text($0) }

@@ -14,15 +14,16 @@ struct ServerPlaces {
     /// Nil for a server whose name is not known.
     func node(_ server: TopologyReport.Server) async -> PoolTopology.Node? {
         guard let name = NodeName(server.name), let port = UInt16(exactly: server.port) else { return nil }
-        func node(at host: String) -> PoolTopology.Node {
-            PoolTopology.Node(
-                name: name, host: host, port: port, position: server.lsn.flatMap { LSN($0) }, lagBytes: server.lagBytes,
-                lagSeconds: server.lagSeconds, noRead: server.noread)
-        }
-        guard !server.host.hasPrefix("/") else { return node(at: server.host) }
-        let addresses = await AddressResolver.shared.addresses(of: server.host, until: .now + Self.patience)
-        guard let address = addresses.first else { return nil }
-        return node(at: self.socket(address, port) ?? address)
+        guard let host = await self.place(of: server.host, port) else { return nil }
+        return PoolTopology.Node(
+            name: name, host: host, port: port, position: server.lsn.flatMap { LSN($0) }, lagBytes: server.lagBytes,
+            lagSeconds: server.lagSeconds, noRead: server.noread)
+    }
+
+    private func place(of host: String, _ port: UInt16) async -> String? {
+        if host.hasPrefix("/") { return host }
+        let addresses = await AddressResolver.shared.addresses(of: host, until: .now + Self.patience)
+        return addresses.first.map { self.socket($0, port) ?? $0 }
     }
 
     /// The directory of the server's Unix socket, if it runs here and has one in a directory that was named.

@@ -10,8 +10,9 @@ import Synchronization
 /// Tells the pooler who leads, as the controllers say. While none answers, the last word counts.
 final class TopologyFollower: Service {
     private let controllers: [ControllerClient]
-    /// Names this process to the controller: a switchover waits for the report of every pooler that follows.
-    private let name = "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+    /// Names this process to the controller: a switchover waits for the report of every pooler that follows by name.
+    /// Nil without the token, which a report needs.
+    private let name: String?
     private let pooler: Pooler
     private let logger: Logger
     private let state: Mutex<State>
@@ -20,7 +21,7 @@ final class TopologyFollower: Service {
         /// Directories with Unix sockets of servers on this host.
         var sockets: [String]
         var lastReport: TopologyReport?
-        var lastApplied: PoolTopology?
+        var shown: View?
     }
 
     /// Between two attempts, doubled up to the second while none succeeds.
@@ -28,6 +29,7 @@ final class TopologyFollower: Service {
 
     init(_ settings: PoolerSettingValues, pooler: Pooler, logger: Logger) throws {
         let token = try settings.text("token_file").map { try BearerToken.read(path: $0) }
+        self.name = token.map { _ in "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)" }
         self.controllers = settings.items("controller").map { ControllerClient(baseURL: $0, token: token) }
         self.pooler = pooler
         self.logger = logger
@@ -54,16 +56,18 @@ final class TopologyFollower: Service {
                 group.addTask { try await self.follow() }
                 group.addTask { for await claim in self.pooler.drained { await self.reportDrained(claim) } }
                 defer { group.cancelAll() }
-                try await group.next()
+                // The stream of drains ends with the pooler; this service may not, before it is asked to.
+                try await group.waitForAll()
             }
         }
     }
 
     /// To every controller: the one that leads waits for it.
     private func reportDrained(_ claim: Term) async {
+        guard let name = self.name else { return }
         for controller in self.controllers {
             do {
-                try await controller.reportDrained(pooler: self.name, claim: claim)
+                try await controller.reportDrained(pooler: name, claim: claim)
             } catch {
                 self.logger.warning(
                     "not told that transactions are over",
@@ -99,27 +103,46 @@ final class TopologyFollower: Service {
     private func take(_ report: TopologyReport) async {
         let sockets = self.state.withLock { $0.sockets }
         let topology = await PoolTopology(report, at: ServerPlaces(sockets: sockets))
-        let (isNew, isFirst) = self.state.withLock { state in
-            defer { state.lastApplied = topology }
-            state.lastReport = report
-            return (state.lastApplied != topology, state.lastApplied == nil)
-        }
-        guard isNew else { return }
         self.pooler.apply(topology)
-        self.logger.log(
-            level: isFirst ? .notice : .info, "following the cluster",
+        let view = View(topology)
+        let isNews = self.state.withLock { state in
+            defer { state.shown = view }
+            state.lastReport = report
+            return state.shown != view
+        }
+        guard isNews else { return }
+        self.logger.notice(
+            "following the cluster",
             metadata: [
-                "term": "\(topology.term.number)", "leader": "\(topology.leader.map { "\($0.name)" } ?? "none")",
-                "at": "\(topology.leader.map { "\($0.host):\($0.port)" } ?? "")",
-                "standbys": "\(topology.standbys.map(\.name.text).joined(separator: ","))",
+                "term": "\(view.term)", "leader": "\(view.leader)", "at": "\(view.address)",
+                "standbys": "\(view.standbys)", "held_for_term": "\(view.claim)",
             ])
+    }
+
+    /// What a line of the log is worth: not every position that a standby has reached.
+    private struct View: Equatable {
+        let term: UInt64
+        let leader: String
+        let address: String
+        let standbys: String
+        /// Of the change of leader that is under way.
+        let claim: String
+
+        init(_ topology: PoolTopology) {
+            self.term = topology.term.number
+            self.leader = topology.leader.map { "\($0.name)" } ?? "none"
+            self.address = topology.leader.map { "\($0.host):\($0.port)" } ?? ""
+            self.standbys = topology.standbys.map(\.name.text).joined(separator: ",")
+            self.claim = topology.claim.map { "\($0.number)" } ?? ""
+        }
     }
 }
 
 extension PoolTopology {
+    /// With names of hosts turned into numbers, and servers of this host reached by their sockets.
     init(_ report: TopologyReport, at places: ServerPlaces) async {
         var standbys: [Node] = []
-        for server in report.standbys where !server.noread {
+        for server in report.standbys {
             if let node = await places.node(server) { standbys.append(node) }
         }
         var leader: Node?

@@ -1,0 +1,111 @@
+internal import CPGHALoop
+internal import PGHACore
+internal import PGHAWire
+
+/// One loop's part of an answer of the console.
+struct ConsolePart: Sendable {
+    var statistics = LoopStatistics()
+    var clients: [ConsoleSocket] = []
+    var servers: [ConsoleSocket] = []
+    var holds = ConsoleHolds()
+    var isPaused: Bool { self.holds.isPaused }
+    var leader: PoolTopology.Node?
+    /// Server connections at work that a PAUSE waits for.
+    var busyWhilePaused = 0
+}
+
+/// A row of SHOW CLIENTS or SHOW SERVERS.
+struct ConsoleSocket: Sendable {
+    var user = ""
+    var database = ""
+    var state = ""
+    var address = ""
+    var port: UInt16 = 0
+    /// Nanoseconds in its state.
+    var age: UInt64 = 0
+    var isWaiting = false
+    var isRetiring = false
+    var identity = ""
+    var link = ""
+    var remoteProcess: UInt32 = 0
+    var isEncrypted = false
+
+    func row(_ type: String) -> [String?] {
+        let wait = self.isWaiting ? self.age : 0
+        return [
+            type, self.user, self.database, "none", self.state, self.address, "\(self.port)", "", "", "", "",
+            "\(wait / 1_000_000_000)", "\(wait / 1000 % 1_000_000)", self.isRetiring ? "1" : "0", self.identity,
+            self.link, "\(self.remoteProcess)", self.isEncrypted ? "TLS" : "", "", "0", self.identity,
+        ]
+    }
+
+    /// Where the other end of a socket is.
+    mutating func find(_ descriptor: Int32) {
+        var text = [CChar](repeating: 0, count: 64)
+        var port: UInt16 = 0
+        guard pgha_peer_address(descriptor, &text, text.count, &port) == 0 else { return }
+        self.address = port == 0 ? "unix" : String(decoding: text.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
+        self.port = port
+    }
+}
+
+extension PoolerLoop {
+    func consolePart(_ table: ConsoleCommand.Table?) -> ConsolePart {
+        var part = ConsolePart()
+        part.statistics = self.statistics()
+        part.holds = self.console
+        part.leader = self.topology.leader
+        if table == .clients { part.clients = self.consoleClients() }
+        if table == .servers { part.servers = self.consoleServers() }
+        for pool in part.statistics.pools where self.console.pauses(pool.key.database) {
+            part.busyWhilePaused += pool.servers
+        }
+        return part
+    }
+
+    private func consoleClients() -> [ConsoleSocket] {
+        var result: [ConsoleSocket] = []
+        for index in 0..<self.clients.highWater {
+            let client = self.clients[index]
+            guard client.pointee.phase != .free, let pool = client.pointee.pool else { continue }
+            var socket = ConsoleSocket()
+            socket.user = pool.pointee.key.user.description
+            socket.database = pool.pointee.key.database.description
+            socket.isWaiting = client.pointee.phase == .waiting
+            socket.state = socket.isWaiting ? "waiting" : client.pointee.server == nil ? "idle" : "active"
+            socket.age = self.now &- client.pointee.since
+            socket.identity = "c\(self.number).\(index)"
+            socket.link = client.pointee.server.map { "s\(self.number).\($0.pointee.index)" } ?? ""
+            socket.isEncrypted = client.pointee.transport.tls != nil
+            socket.find(client.pointee.transport.descriptor)
+            result.append(socket)
+        }
+        return result
+    }
+
+    private func consoleServers() -> [ConsoleSocket] {
+        var result: [ConsoleSocket] = []
+        for index in 0..<self.servers.highWater {
+            let server = self.servers[index]
+            guard server.pointee.phase != .free else { continue }
+            var socket = ConsoleSocket()
+            socket.user = server.pointee.pool.pointee.key.user.description
+            socket.database = server.pointee.pool.pointee.key.database.description
+            switch server.pointee.phase {
+            case .busy, .cleaning: socket.state = "active"
+            case .idle: socket.state = "idle"
+            case .cancelling: socket.state = "active_cancel"
+            default: socket.state = "new"
+            }
+            socket.age = self.now &- server.pointee.since
+            socket.isRetiring = self.mustRetire(server)
+            socket.identity = "s\(self.number).\(index)"
+            socket.link = server.pointee.client.map { "c\(self.number).\($0.pointee.index)" } ?? ""
+            socket.remoteProcess = server.pointee.processID
+            socket.isEncrypted = server.pointee.transport.tls != nil
+            socket.find(server.pointee.transport.descriptor)
+            result.append(socket)
+        }
+        return result
+    }
+}

@@ -1,0 +1,32 @@
+internal import PGHAWire
+
+// Commits that lie (DESIGN section 8): a commit whose wait for a standby was cancelled reports success, with nothing but
+// a warning that some drivers hide.
+extension PoolerLoop {
+    /// Turns PostgreSQL's warning into the error that it should be. What else it says about the statement, up to
+    /// ReadyForQuery, would contradict that and is dropped.
+    mutating func takeNotice(
+        _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
+    ) -> ServerTaken {
+        if !message.isComplete { return message.totalCount <= Self.frontRoom ? .keep : .forward }
+        guard Self.saysCommitIsAlone(message.body) else { return .forward }
+        server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
+        self.out.append(span, message.start - span)
+        span = message.start
+        if self.out.isNearlyFull(for: 1024) { _ = self.flushToClient(of: server) }
+        self.appendError(
+            .error, .outcomeUnknown, "the commit was not confirmed by a standby and may be lost in a failover")
+        server.pointee.flags.insert(.commitIsAlone)
+        return .drop
+    }
+
+    /// The warning's text is translated; the routine that raises it is not. Source: PostgreSQL, `syncrep.c`.
+    private static func saysCommitIsAlone(_ body: UnsafeRawBufferPointer) -> Bool {
+        var reader = ByteReader(body)
+        while let code = reader.byte(), code != 0 {
+            guard let text = reader.string() else { return false }
+            if code == UInt8(ascii: "R") { return text.elementsEqual("SyncRepWaitForLSN".utf8) }
+        }
+        return false
+    }
+}

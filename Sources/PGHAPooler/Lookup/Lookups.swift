@@ -1,0 +1,187 @@
+internal import PGHAWire
+
+/// What servers said about users, who waits for an answer, and the one session that asks.
+struct Lookups {
+    /// An answer.
+    struct Known {
+        /// nil: no such user.
+        let credential: RoleCredential?
+        /// Nanoseconds of the loop's clock.
+        let askedAt: UInt64
+        /// A log-in failed with it: ask again, but not for every guess of a password.
+        var isDoubted = false
+    }
+
+    enum Finding {
+        case known(RoleCredential?)
+        case mustAsk
+    }
+
+    private var known: [WireText: Known] = [:]
+    private var waiting: [WireText: [Token]] = [:]
+    /// Users to ask about, in the order in which clients came.
+    private var queue: [WireText] = []
+
+    var connection: LookupConnection?
+    var generation: UInt32 = 0
+    /// Failed attempts to connect in a row, and when the next may be made.
+    var failures = 0
+    var nextAttempt: UInt64 = 0
+    /// What went wrong last, for the operator.
+    var lastFailure: String?
+
+    /// Between two questions about a user whose log-ins fail.
+    private static var doubtPause: UInt64 { 1_000_000_000 }
+
+    var isWaiting: Bool { !self.queue.isEmpty }
+    var next: WireText? { self.queue.first }
+
+    func find(_ user: WireText, now: UInt64, freshFor: UInt64) -> Finding {
+        guard let known = self.known[user] else { return .mustAsk }
+        let age = now &- known.askedAt
+        let isFresh = known.isDoubted ? age < Self.doubtPause : age < freshFor
+        return isFresh ? .known(known.credential) : .mustAsk
+    }
+
+    mutating func invalidate(_ user: WireText) { self.known[user]?.isDoubted = true }
+
+    mutating func wait(_ client: Token, for user: WireText) {
+        if self.waiting[user] == nil { self.queue.append(user) }
+        self.waiting[user, default: []].append(client)
+    }
+
+    /// Takes those that wait for `user`.
+    mutating func takeWaiting(_ user: WireText) -> [Token] {
+        self.queue.removeAll { $0 == user }
+        return self.waiting.removeValue(forKey: user) ?? []
+    }
+
+    mutating func takeAllWaiting() -> [Token] {
+        defer {
+            self.waiting = [:]
+            self.queue = []
+        }
+        return self.queue.flatMap { self.waiting[$0] ?? [] }
+    }
+
+    mutating func remember(_ user: WireText, _ credential: RoleCredential?, now: UInt64, limit: Int) {
+        // Names that strangers make up must not push out everybody at once, nor fill the memory.
+        if self.known.count >= max(limit, 1), self.known[user] == nil {
+            self.known = self.known.filter { $0.value.credential != nil }
+            if self.known.count >= max(limit, 1) { self.known = [:] }
+        }
+        self.known[user] = Known(credential: credential, askedAt: now)
+    }
+
+    /// Answers that count while nobody can be asked.
+    func stale(now: UInt64, for outage: UInt64) -> [(user: WireText, credential: RoleCredential?)] {
+        self.queue.compactMap { user in
+            guard let known = self.known[user], known.credential != nil, now &- known.askedAt < outage else {
+                return nil
+            }
+            return (user, known.credential)
+        }
+    }
+}
+
+/// The pooler's own session on a server.
+final class LookupConnection {
+    enum Phase {
+        case connecting
+        case loggingIn
+        case idle
+        case asking(WireText)
+    }
+
+    var transport: Transport
+    var phase = Phase.connecting
+    let logIn: ServerLogIn
+    let term: UInt64
+    var since: UInt64
+    var output: UnsafeMutablePointer<PendingOutput>?
+    private var input = WireBuffer()
+    private var row: [[UInt8]?]?
+    private var error: String?
+
+    init(_ transport: Transport, _ logIn: ServerLogIn, term: UInt64, now: UInt64) {
+        self.transport = transport
+        self.logIn = logIn
+        self.term = term
+        self.since = now
+    }
+
+    deinit { PendingOutput.free(self.output) }
+
+    enum Answer {
+        case more
+        case blocked
+        case broken
+        case failed(String)
+        /// nil: no such user.
+        case found(RoleCredential?)
+    }
+
+    /// Parse, Bind, Execute, Sync: the name is a value and never part of the statement.
+    func ask(_ user: WireText, _ query: String, _ out: inout Outgoing) {
+        self.phase = .asking(user)
+        self.row = nil
+        self.error = nil
+        var buffer = WireBuffer()
+        buffer.parse(text: query)
+        buffer.bind(values: [user])
+        buffer.execute(limit: 1)
+        buffer.sync()
+        out.append(copyOf: buffer)
+    }
+
+    func read(_ base: UnsafeMutableRawPointer, _ capacity: Int) -> Answer {
+        let count = self.transport.receive(base, capacity)
+        if count == Transport.wouldBlock { return .blocked }
+        guard count > 0 else { return .broken }
+        self.input.append(UnsafeRawBufferPointer(start: base, count: count))
+        guard self.input.count < 1 << 20 else { return .broken }
+        var used = 0
+        defer { self.input.removeFirst(used) }
+        let bytes = self.input.bytes
+        var walk = MessageWalk(bytes)
+        while true {
+            switch walk.next() {
+            case .message(let message):
+                guard message.isComplete else { return .more }
+                used += message.totalCount
+                if message.type == BackendMessage.readyForQuery { return self.answer }
+                self.take(message)
+            case .done, .partialHeader: return .more
+            case .malformed: return .broken
+            }
+        }
+    }
+
+    private func take(_ message: MessageView) {
+        switch message.type {
+        case BackendMessage.dataRow:
+            self.row = DataRowView(message.body).map { $0.values.map { $0.map { Array($0) } } } ?? []
+        case BackendMessage.errorResponse:
+            let text = ErrorView(message.body)?.message.map { String(decoding: $0, as: UTF8.self) }
+            self.error = text ?? "an error without a message"
+        default: break
+        }
+    }
+
+    private var answer: Answer {
+        self.phase = .idle
+        if let error = self.error { return .failed(error) }
+        guard let row = self.row else { return .found(nil) }
+        self.row = nil
+        guard let first = row.first else { return .failed("the lookup query gives no column") }
+        var validUntil: Int64?
+        if row.count > 1, let text = row[1] {
+            guard let number = Int64(String(decoding: text, as: UTF8.self)) else {
+                return .failed("the lookup query's second column is no number of microseconds")
+            }
+            validUntil = number
+        }
+        let password = first.flatMap { StoredPassword(Secret($0)) }
+        return .found(RoleCredential(password: password, validUntil: validUntil))
+    }
+}

@@ -1,0 +1,100 @@
+internal import PGHAWire
+
+// SQL that names what the protocol has prepared: `DEALLOCATE name`, as psycopg 3 sends it, and `EXECUTE name`. The
+// server knows the statement by another name, which other clients may use too.
+extension PoolerLoop {
+    /// What a text does to one statement of its client.
+    private struct NamedUse {
+        let statement: StatementPointer
+        let name: WireText
+        /// Where the text names it.
+        let range: Range<Int>
+        let isDeallocation: Bool
+    }
+
+    /// Nil where the text is none of these, or the server knows what it says, or nothing would come of it.
+    private func namedUse(
+        _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
+    ) -> NamedUse? {
+        guard let own = client.pointee.statements, self.translates(client), server.pointee.session.status != .failed
+        else { return nil }
+        let summary = self.classifier.classify(text)
+        guard summary.count == 1, !summary.effects.isDisjoint(with: .namesStatement),
+            let name = summary.name(in: text), !name.bytes.isEmpty,
+            let statement = name.bytes.withUnsafeBytes({ own.pointee.find($0, self.statementTable) })
+        else { return nil }
+        return NamedUse(
+            statement: statement, name: name, range: summary.name,
+            isDeallocation: summary.effects.contains(.deallocates))
+    }
+
+    /// Adds a Query with the server's name instead of the client's; false where the text stays as it is.
+    mutating func rename(_ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer) -> Bool {
+        guard !server.pointee.session.hasOpenPipeline, let use = self.namedUse(client, server, text)
+        else { return false }
+        if use.isDeallocation {
+            // Others may use the server's: something else is deallocated, so that the answer is the server's own.
+            let name = self.forget(use, of: client)
+            self.appendQuery(Array("PREPARE \(name) AS SELECT 1; DEALLOCATE \(name)".utf8))
+            server.pointee.session.sent(Request(.prefixedQuery))
+            return true
+        }
+        self.note(client, server, use.statement)
+        if self.ensure(use.statement, on: server) {
+            // Without it a Parse that fails would take the Query and its ReadyForQuery with it.
+            self.out.appendEmptyMessage(FrontendMessage.sync)
+            server.pointee.session.sent(Request(.injectedSync))
+        }
+        self.appendQuery(Self.text(text, use))
+        server.pointee.session.sent(Request(.query))
+        return true
+    }
+
+    /// The statement to prepare instead of `statement`, which is released; nil where it stays as it is.
+    mutating func renamed(
+        _ client: ClientPointer, _ server: ServerPointer, _ statement: StatementPointer
+    ) -> StatementPointer? {
+        let text = statement.pointee.text
+        guard let use = self.namedUse(client, server, text) else { return nil }
+        var body: [UInt8]
+        if use.isDeallocation {
+            let name = self.forget(use, of: client)
+            var buffer = WireBuffer()
+            buffer.message(FrontendMessage.parse) { buffer in
+                buffer.appendString(name)
+                buffer.appendString("SELECT 1")
+                buffer.append(UInt16(0))
+            }
+            self.append(buffer)
+            server.pointee.session.sent(Request(.injectedParse, sequence: self.nextSequence()))
+            body = Array("DEALLOCATE \(name)".utf8)
+        } else {
+            self.note(client, server, use.statement)
+            _ = self.ensure(use.statement, on: server)
+            body = Self.text(text, use)
+        }
+        body += statement.pointee.body[text.count...]
+        let renamed = body.withUnsafeBytes { self.statementTable.retain($0) }
+        self.statementTable.release(statement)
+        return renamed
+    }
+
+    /// The client's name is free again. Returns one that no statement has.
+    private mutating func forget(_ use: NamedUse, of client: ClientPointer) -> String {
+        use.name.bytes.withUnsafeBytes { client.pointee.statements?.pointee.remove($0, &self.statementTable) }
+        return "pgha_gone_\(self.nextSequence())"
+    }
+
+    private static func text(_ text: UnsafeRawBufferPointer, _ use: NamedUse) -> [UInt8] {
+        text[..<use.range.lowerBound] + use.statement.pointee.name.dropLast() + text[use.range.upperBound...]
+    }
+
+    private mutating func appendQuery(_ text: [UInt8]) {
+        var buffer = WireBuffer()
+        buffer.message(FrontendMessage.query) { buffer in
+            buffer.append(text)
+            buffer.append(UInt8(0))
+        }
+        self.append(buffer)
+    }
+}

@@ -1,0 +1,58 @@
+import PGHAPooler
+import PGHATesting
+import Testing
+
+@Suite("What a pooler says of itself", .serialized, .enabled(if: ScratchPostgres.unavailable == nil))
+struct StatisticsTests {
+    @Test func poolsCountWhatTheirClientsDid() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        try client.query("SELECT 1")
+        try client.query("SELECT 1/0")
+        let statistics = await rig.pooler.statistics()
+        let pool = try #require(statistics.pools.first)
+        #expect(statistics.clients == 1 && statistics.servers == 1 && statistics.hasLeader)
+        #expect(pool.clients == 1 && pool.clientsActive == 0 && pool.serversIdle == 1 && pool.limit == 1)
+        #expect(pool.transactions == 2 && pool.queries == 2)
+        #expect(pool.query.buckets.reduce(0, +) == 2 && pool.query.sum > 0)
+        #expect(pool.transaction.buckets.reduce(0, +) == 2)
+        #expect(pool.errors == ["22012": 1])
+        rig.pooler.stop()
+        #expect(await rig.pooler.statistics().pools.isEmpty)
+    }
+}
+
+@Suite("Durations are counted by their power of two") struct DurationCountsTests {
+    @Test func everyBoundBelongsToTheBucketBelowIt() {
+        let bounds = DurationCounts.bounds
+        #expect(bounds.first == 16384e-9)
+        #expect(zip(bounds, bounds.dropFirst()).allSatisfy { $1 == 2 * $0 })
+        #expect(DurationCounts().buckets.count == bounds.count + 1)
+    }
+}
+
+@Suite("A pooler that drains", .serialized, .enabled(if: ScratchPostgres.unavailable == nil))
+struct DrainTests {
+    @Test func letsTransactionsFinishAndThenSaysGoodbye() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2)
+        let idle = try rig.client()
+        let busy = try rig.client()
+        try busy.query("BEGIN")
+        rig.pooler.drain(.waitForTransactions)
+        #expect(try idle.answers() == ["E:57P01"])
+        #expect(throws: (any Error).self) { try rig.client() }
+        #expect(try busy.query("SELECT 1").last == "Z:T")
+        #expect(try busy.query("COMMIT").last == "Z:I")
+        #expect(try busy.answers() == ["E:57P01"])
+        while await rig.pooler.statistics().clients > 0 { await Task.yield() }
+    }
+
+    @Test func waitsForClientsThatMayStay() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        rig.pooler.drain(.waitForClients)
+        #expect(await rig.pooler.statistics().clients == 1)
+        #expect(throws: (any Error).self) { try rig.client() }
+        #expect(try client.query("SELECT 1").last == "Z:I")
+    }
+}
