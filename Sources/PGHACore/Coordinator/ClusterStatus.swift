@@ -139,13 +139,10 @@ extension Coordinator {
             return "commits have one copy: only \(rule.leader) can lead"
         }
         if state.openRules.count > 1 { return "a change of rule is not confirmed yet" }
-        let attached = rule.followers.filter { self.nodes[$0]?.attachedSince != nil || self.isAboutToAttach($0, at: now) }
+        let attached = rule.followers.filter { self.nodes[$0]?.attachedSince != nil }
         if attached.count < rule.followersToDiscover {
             return "\(attached.count) of \(rule.followers.count) standbys stream; "
                 + "\(rule.followersToDiscover) are needed to replace \(rule.leader)"
-        }
-        if let copied = rule.followers.first(where: { self.namesakes(of: $0, rule, at: now) != nil }) {
-            return "two servers stream as \(copied): commits may be acknowledged with fewer copies than they seem to have"
         }
         let candidates = attached.filter { state.spec[$0]?.nofailover != true }
         return candidates.isEmpty ? "no standby may be promoted" : nil
@@ -188,30 +185,10 @@ extension Coordinator {
         }
     }
 
-    /// How many servers stream from the leader under the node's name, when that is more than one: the list counts each of
-    /// them (DESIGN section 4).
-    private func namesakes(of node: NodeName, _ rule: Rule, at now: Moment) -> Int? {
-        guard let state = self.state, let name = state.replicationNames[node]?.description,
-            let leader = self.nodes[rule.leader]?.fresh(state.spec.timings.freshness, at: now)
-        else { return nil }
-        let count = leader.senders.count { $0.applicationName == name && $0.state == "streaming" }
-        return count > 1 ? count : nil
-    }
-
-    /// Told to follow by the procedure that just ended, and the leader was not asked since who follows it: one probe's
-    /// time. That it was told is what is known, and neither that it streams nor that it does not.
-    private func isAboutToAttach(_ node: NodeName, at now: Moment) -> Bool {
-        guard let rule = self.state?.rule, let timings = self.state?.spec.timings, let view = self.nodes[node] else {
-            return false
-        }
-        let isAsked = self.nodes[rule.leader]?.observedFrom.map { $0 >= self.settledAt } ?? false
-        return !isAsked && view.followedAt == self.settledAt && now - self.settledAt < timings.freshness
-    }
-
     /// That a standby streams is the leader's word, and as old as that.
-    private func streamingState(_ node: NodeName, _ view: NodeView, _ rule: Rule?, at now: Moment) -> String {
+    private func streamingState(_ view: NodeView, _ rule: Rule?, at now: Moment) -> String {
         let limit = self.state?.spec.timings.freshness ?? .seconds(3)
-        guard view.attachedSince != nil else { return self.isAboutToAttach(node, at: now) ? "unconfirmed" : "detached" }
+        guard view.attachedSince != nil else { return "detached" }
         let heard = rule.flatMap { self.nodes[$0.leader]?.observedAt }
         return heard.map { now - $0 < limit } == true ? "streaming" : "unconfirmed"
     }
@@ -245,13 +222,7 @@ extension Coordinator {
             case (true, true):
                 // Seen before its promotion: the next probe will show it.
                 node.state = view.observedFrom ?? .origin < self.settledAt ? "taking over" : "demoted"
-            case (false, true):
-                if let rule, let count = self.namesakes(of: node.spec.name, rule, at: now) {
-                    node.problems.append(
-                        "\(count) walsenders bear its name: a copy of its data streams too, and acknowledges in the place of"
-                            + " another server; stop the copy")
-                }
-                node.state = self.streamingState(node.spec.name, view, rule, at: now)
+            case (false, true): node.state = self.streamingState(view, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
             if let rule, view.attachedSince == nil, self.mayHaveForked(node.spec.name, seen, rule) {

@@ -217,11 +217,11 @@ package struct Coordinator: Sendable {
         switch progress {
         case .running: return
         case .finished:
-            self.settle(at: now)
+            self.settle(at: now, told: self.toldToFollow)
             finish(&self, &effects)
         case .failed(let reason, let exclude):
             effects.notes.append("procedure gave up: \(reason)")
-            self.settle(at: now)
+            self.settle(at: now, told: self.toldToFollow)
             self.ruleChangeNotBefore = now + .seconds(2)
             if let exclude {
                 self.startFailover(.automatic, reason: reason, excluded: [exclude], at: now, &effects)
@@ -239,21 +239,16 @@ package struct Coordinator: Sendable {
         effects.notes.append("halted: \(words)")
     }
 
-    /// A change of rule changes nobody's stream and not the leader, so that all that is known of both stays. After any
-    /// other procedure only its own answers tell: whom it told to follow, and when the leader opened.
-    private mutating func settle(at now: Moment) {
-        let ended = self.activity
+    private var toldToFollow: Set<NodeName> {
+        if case .failover(let machine) = self.activity { return Set(machine.followersTold.keys) }
+        return Set(self.nodes.keys)
+    }
+
+    /// `told`: who was told to follow by the procedure that ended, or followed before it.
+    private mutating func settle(at now: Moment, told: Set<NodeName>) {
         self.activity = .idle
         self.settledAt = now
-        if case .ruleChange = ended, self.state?.rule?.leader == self.watched { return }
         self.watch(self.state?.rule?.leader, at: now)
-        var told: Set<NodeName> = []
-        if case .failover(let machine) = ended {
-            told = Set(machine.followersTold.keys)
-            if let openedAt = machine.openedAt, machine.plan?.rule.leader == self.watched {
-                self.health.leaderOpened(at: openedAt)
-            }
-        }
         for node in self.nodes.keys {
             self.nodes[node]?.detachedSince = now
             self.nodes[node]?.attachedSince = nil
@@ -265,7 +260,6 @@ package struct Coordinator: Sendable {
         guard let written = self.writing else { return }
         self.writing = nil
         self.state = written.state
-        self.health.timings = written.state.spec.timings
         for node in written.state.spec.nodes.map(\.name) where self.nodes[node] == nil {
             self.nodes[node] = NodeView(at: now)
         }

@@ -147,7 +147,6 @@ extension Failover {
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, self.phase == .opening else { return }
         self.phase = .closing
-        self.openedAt = now
         self.state.close(plan.rule)
         effects.persist = .init(
             state: self.state,

@@ -113,8 +113,6 @@ package struct Failover: Sendable {
     var attachingSince: Moment
     /// The last look at the walsenders.
     package internal(set) var attached: Set<NodeName> = []
-    /// When the new leader answered that it is open for commits.
-    package internal(set) var openedAt: Moment?
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false

@@ -48,8 +48,7 @@ package struct LeaderHealth: Hashable, Sendable {
         var sawLifeSince: Moment?
     }
 
-    /// As the specification has them now.
-    package var timings: Timings
+    private let timings: Timings
     /// End of the last probe that the leader answered in any way.
     private var lastAnswer: Moment?
     /// The last answer was an observation, not "starting up" or an error.
@@ -102,12 +101,6 @@ package struct LeaderHealth: Hashable, Sendable {
             self.refusals += 1
             self.firstRefusalBegan = self.firstRefusalBegan ?? began
         }
-    }
-
-    /// The leader was just installed, and answered its last order then.
-    package mutating func leaderOpened(at moment: Moment) {
-        self.answered(began: moment, ended: moment)
-        self.lastAnswerWasGood = true
     }
 
     private mutating func answered(began: Moment, ended: Moment) {
