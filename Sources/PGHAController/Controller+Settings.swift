@@ -44,10 +44,16 @@ extension Controller {
             adopted: Set(adopted.keys), running: self.applied.mapValues(\.running))
     }
 
+    /// Only then a store that is older than its cluster has shown itself, by a pledge that it does not know.
+    private func hasAskedEveryone(_ spec: ClusterSpec) -> Bool {
+        let views = spec.nodes.map { self.coordinator.nodes[$0.name] }
+        return views.allSatisfy { $0?.observation != nil || $0?.failure != nil } && views.contains { $0?.observation != nil }
+    }
+
     private func bringSettings() async {
         // While servers are being made they are configured on the way.
         guard let spec = self.coordinator.state?.spec, let rule = self.coordinator.state?.rule,
-            self.coordinator.halted == nil
+            self.coordinator.halted == nil, self.hasAskedEveryone(spec)
         else { return }
         if self.isBehind(spec) || self.limitsReadAt.map({ self.now - $0 > Self.limitsInterval }) ?? true {
             await self.readRunningLimits()

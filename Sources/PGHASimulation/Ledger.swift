@@ -49,7 +49,7 @@ extension Simulation {
     /// under its own rules, and that its successors have.
     func acknowledge(_ server: SimServer, _ index: Int) {
         let record = server.wal[index]
-        guard server.file.pledge?.number.term ?? .zero >= self.ledger.bindsFrom else { return }
+        guard self.isBound(server) else { return }
         self.ledger.lastAck = self.now
         self.ledger.acknowledged += 1
         self.ledger.acks.append(.init(time: self.now, server: server.index, index: index, id: record.id))
@@ -68,6 +68,15 @@ extension Simulation {
             self.ledger.line += server.wal[count...index]
         }
         self.checkCopies(server, index)
+    }
+
+    /// Whether the server leads by a rule that still binds; after data loss was accepted, one of an older term does not.
+    private func isBound(_ server: SimServer) -> Bool {
+        self.ledger.bindsFrom == .zero
+            || self.ledger.rules.contains {
+                $0.leader == server.name && $0.number.term >= self.ledger.bindsFrom
+                    && $0.claim == server.file.pledge?.claim
+            }
     }
 
     private func checkCopies(_ server: SimServer, _ index: Int) {

@@ -45,6 +45,8 @@ struct ReadTests {
         try client.query("CREATE TABLE t (a int)")
         try await rig.server.query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         try await rig.server.query("SELECT pg_reload_conf()")
+        // Commits wait once the checkpointer has noticed, which it does before each checkpoint that it is asked for.
+        try await rig.server.query("CHECKPOINT")
         client.send { $0.query("INSERT INTO t VALUES (1)") }
         try await rig.server.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')")
         try await rig.server.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
@@ -58,6 +60,8 @@ struct ReadTests {
         try client.query("CREATE TABLE t (a int)")
         try await rig.server.query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         try await rig.server.query("SELECT pg_reload_conf()")
+        // Commits wait once the checkpointer has noticed, which it does before each checkpoint that it is asked for.
+        try await rig.server.query("CHECKPOINT")
         try client.query("BEGIN")
         try client.query("INSERT INTO t VALUES (1)")
         client.send { $0.query("COMMIT") }
