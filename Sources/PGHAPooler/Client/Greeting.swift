@@ -1,3 +1,4 @@
+internal import COpenSSL
 internal import PGHAWire
 
 /// What the sessions of a pool look like, as its servers report it.
@@ -53,7 +54,15 @@ enum Greeting {
 }
 
 enum SecretNumber {
-    static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
+    /// In one call: Swift's generator asks the kernel for every single number.
+    static func bytes(_ count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            guard RAND_bytes(buffer.baseAddress, Int32(count)) == 1 else {
+                preconditionFailure("OpenSSL has no random numbers")
+            }
+            filled = count
+        }
+    }
 
     /// From the system's generator: whoever guesses it may cancel.
     static func next() -> UInt32 { UInt32.random(in: 0...UInt32.max) }

@@ -40,6 +40,8 @@ final class LogIn {
     /// nil: no such user is known.
     var credential: RoleCredential?
     var exchange: Exchange?
+    /// Of SCRAM: goes out in one piece with the greeting.
+    var lastProof: [UInt8]?
     /// The settings that the client asked for and that its first server has to confirm.
     var wanted: Unmanaged<ParameterSet>?
 

@@ -137,9 +137,7 @@ extension PoolerLoop {
             case .failure(let failure): self.refuseProof(client, logIn, failure)
             case .success(let final, let keys):
                 guard self.isValid(logIn) else { return self.refusePassword(client, logIn) }
-                var buffer = WireBuffer()
-                buffer.authenticationSASLFinal(final)
-                guard self.send(buffer, to: client) else { return }
+                logIn.lastProof = final
                 self.learned[message.user, default: ServerProof()].keys = keys
                 self.authenticated(client, logIn, message)
             }

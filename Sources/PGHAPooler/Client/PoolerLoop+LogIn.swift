@@ -120,7 +120,7 @@ extension PoolerLoop {
         else { return }
         client.pointee.secret = SecretNumber.next()
         var buffer = WireBuffer(capacity: 1024)
-        if let negotiation = logIn.message?.negotiation { buffer.negotiateProtocolVersion(negotiation) }
+        if let proof = logIn.lastProof { buffer.authenticationSASLFinal(proof) }
         Greeting.append(welcome, set, role: client.pointee.role, to: &buffer)
         buffer.message(BackendMessage.backendKeyData) { buffer in
             buffer.append(self.keyNumber(of: client))

@@ -59,6 +59,10 @@ extension PoolerLoop {
             logIn.input.append(UnsafeRawBufferPointer(start: base, count: count))
             guard logIn.input.count <= 2 * Int(StartupParser.maximumLength) else { return self.closeClient(client) }
             self.advance(client, logIn)
+            // A short read has emptied the socket, unless the end of the stream is behind it.
+            let isDrained = count < StartupParser.maximumLength && !client.pointee.flags.contains(.hungUp)
+            // What OpenSSL has to read next lies in the socket.
+            if isDrained, logIn.step != .handshaking { return }
         }
     }
 
@@ -164,6 +168,14 @@ extension PoolerLoop {
             let refusal = SettingRefusal(SettingRisk.of(message))
         {
             return self.refuse(client, refusal.error(.fatal))
+        }
+        if let negotiation = message.negotiation {
+            // Ahead of every question about who it is, as PostgreSQL sends it.
+            self.out.removeAll()
+            var buffer = WireBuffer()
+            buffer.negotiateProtocolVersion(negotiation)
+            self.append(buffer)
+            guard self.flush(to: client) else { return }
         }
         self.beginAuthentication(client, logIn, message)
     }
