@@ -256,8 +256,11 @@ import Testing
         }
     }
 
-    @Test(arguments: ["; set a = 1", "U&\"a\"", "pg_advisory_lock(1)", "Set_Config('a','b',true)", "pg_settings", "TEMP t"])
-    func whatMattersIsFoundWhereverItStands(_ piece: String) {
+    private static let whatMatters = [
+        "; set a = 1", "U&\"a\"", "pg_advisory_lock(1)", "Set_Config('a','b',true)", "pg_settings", "TEMP t",
+    ]
+
+    @Test(arguments: Self.whatMatters) func whatMattersIsFoundWhereverItStands(_ piece: String) {
         for before in 0..<70 {
             for after in [0, 1, 2, 3, 15, 16, 17, 40] {
                 let text =
