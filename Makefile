@@ -29,6 +29,8 @@ test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 
 demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
 	@exec "$(scratch)/debug/pgha" demo $(ARGS)
 
+release bench-failover bench-pooler: export PGHA_SOURCE := $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null)
+
 .PHONY: release
 release: packages ## Build the executable for use: $(scratch)/pgha, needs libpq5, libsqlite3-0 and zlib1g
 	@swift build -c release --static-swift-stdlib --product pgha $(swift_flags)

@@ -24,6 +24,9 @@ let configuration = Target.Dependency.product(name: "Configuration", package: "s
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// `make release` says what it builds; nothing else needs to be compiled again when that changes.
+let source = Context.environment["PGHA_SOURCE"].map { [CSetting.define("PGHA_SOURCE", to: "\"\($0)\"")] } ?? []
+
 let package = Package(
     name: "pgha",
     platforms: [.macOS(.v15)],
@@ -48,6 +51,7 @@ let package = Package(
         .target(name: "CPGHASystem"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CPGHALoop"),
+        .target(name: "CPGHABuild", cSettings: source),
 
         // PostgreSQL's protocol: bytes to messages and back, no sockets.
         .target(name: "PGHAWire", dependencies: ["COpenSSL"], swiftSettings: strict),
@@ -100,7 +104,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
+                "CPGHASystem", "CPGHABuild", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
                 "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,

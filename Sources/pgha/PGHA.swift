@@ -9,6 +9,7 @@ struct PGHA: AsyncParsableCommand {
             Exit codes: 0 done, 1 it failed, 2 the cluster refused and nothing was changed, 3 the controller cannot \
             be reached, 64 wrong usage. A cluster that is degraded or at risk is shown as such and is no error.
             """,
+        version: Version.text,
         groupedSubcommands: [
             CommandGroup(
                 name: "Cluster:",
