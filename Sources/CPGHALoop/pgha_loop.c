@@ -33,6 +33,12 @@ int pgha_epoll_add(int epoll, int fd, uint64_t token) {
     return add(epoll, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, token);
 }
 
+int pgha_epoll_watch_room(int epoll, int fd, uint64_t token, int watched) {
+    uint32_t flags = EPOLLIN | EPOLLRDHUP | EPOLLET | (watched ? EPOLLOUT : 0);
+    struct epoll_event event = {.events = flags, .data.u64 = token};
+    return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
 int pgha_epoll_add_level(int epoll, int fd, uint64_t token) { return add(epoll, fd, EPOLLIN, token); }
 
 int pgha_epoll_remove(int epoll, int fd) { return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }

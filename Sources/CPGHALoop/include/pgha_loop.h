@@ -24,6 +24,9 @@ int pgha_epoll_create(void);
 /// Registers `fd` once, edge-triggered, for reading and writing; 0, or -1 and errno.
 int pgha_epoll_add(int epoll, int fd, uint64_t token);
 
+/// Whether `fd`, registered with `pgha_epoll_add`, is reported when it can be written to; 0, or -1 and errno.
+int pgha_epoll_watch_room(int epoll, int fd, uint64_t token, int watched);
+
 /// Registers a listener or an eventfd: level-triggered, for reading; 0, or -1 and errno.
 int pgha_epoll_add_level(int epoll, int fd, uint64_t token);
 

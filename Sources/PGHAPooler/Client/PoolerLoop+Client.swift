@@ -17,7 +17,8 @@ extension PoolerLoop {
             let client = self.clients[index]
             client.initialize(
                 to: Client(
-                    transport: Transport(descriptor), index: index, generation: self.nextGeneration(),
+                    transport: Transport(descriptor, isUnix: listener.isLocal), index: index,
+                    generation: self.nextGeneration(),
                     role: listener.role, now: self.now))
             client.pointee.logIn = Unmanaged.passRetained(self.newLogIn(descriptor, listener))
             guard self.mayLogIn(client) else { continue }
@@ -91,6 +92,7 @@ extension PoolerLoop {
         case .drained:
             PendingOutput.free(output)
             client.pointee.output = nil
+            self.watchRoom(client)
             if client.pointee.phase == .closing {
                 self.discardInput(of: client)
                 self.dropClient(client)
@@ -111,7 +113,10 @@ extension PoolerLoop {
     /// Sends what `out` holds to `client`; false when the client was closed on the way.
     @inline(__always) mutating func flush(to client: ClientPointer) -> Bool {
         switch self.out.flush(to: client.pointee.transport, pending: &client.pointee.output) {
-        case .sent, .blocked: return true
+        case .sent: return true
+        case .blocked:
+            self.watchRoom(client)
+            return true
         case .failed:
             self.closeClient(client)
             return false

@@ -170,7 +170,8 @@ extension PoolerLoop {
         server.pointee.pool.pointee.statistics.received &+= UInt64(self.out.count)
         if server.pointee.askedAt == 0 { server.pointee.askedAt = self.now }
         switch self.out.flush(to: server.pointee.transport, pending: &server.pointee.output) {
-        case .sent, .blocked: break
+        case .sent: break
+        case .blocked: self.watchRoom(server)
         case .failed(let error):
             if error == -Int(EPIPE) || error == -Int(ECONNRESET) { server.pointee.flags.insert(.wasReset) }
             self.serverBroke(server)

@@ -138,6 +138,7 @@ extension PoolerLoop {
         }
         self.endLogIn(client)
         guard self.flush(to: client) else { return }
+        self.watchRoom(client)
         client.pointee.flags.insert(.unread)
         self.schedule(client)
     }
