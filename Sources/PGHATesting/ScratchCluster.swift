@@ -90,7 +90,7 @@ package final class ScratchCluster: Sendable {
         }
         self.controllerPort = try freePort()
         try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
-        try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n")
+        try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
             baseURL: "http://127.0.0.1:\(self.controllerPort)", token: BearerToken("token-of-a-scratch-cluster"),

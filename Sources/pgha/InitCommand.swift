@@ -38,8 +38,8 @@ struct InitCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With --superuser-file: the file in .pgpass format with the passwords that pgha_control and pgha_replica get; "
-                + "the controller's own.", valueName: "path"))
+            "With --superuser-file: the file in .pgpass format with the passwords that pgha_control, pgha_replica and "
+                + "pgha_pooler get; the controller's own.", valueName: "path"))
     var passfile: String?
 
     @OptionGroup var wait: WaitOptions

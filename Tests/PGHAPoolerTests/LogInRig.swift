@@ -69,9 +69,14 @@ final class LogInRig: Sendable {
 
 /// The output of a shell's command line, without white space at its ends.
 func shell(_ line: String, password: String = "") -> String {
-    guard let pipe = popen("exec 2>&1; export PGPASSWORD='\(password)'; \(line)", "r") else {
-        return "popen: errno \(errno)"
-    }
+    // Swift's threads block signals, and a child would inherit that: `timeout` could not end what it watches.
+    var none = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    let started = popen("exec 2>&1; export PGPASSWORD='\(password)'; \(line)", "r")
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    guard let pipe = started else { return "popen: errno \(errno)" }
     defer { pclose(pipe) }
     var text: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65536)

@@ -78,7 +78,8 @@ package enum SettingTable {
                 reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
             Setting(
                 place: .controller, key: "passfile", kind: .path, fallback: .required,
-                reason: "A file in .pgpass format with the passwords of pgha_control and pgha_replica."),
+                reason: "A file in .pgpass format with the passwords of pgha_control, pgha_replica and, where poolers look users up, "
+                    + "pgha_pooler."),
             Setting(
                 place: .controller, key: "replication_passfile", kind: .path, fallback: .unset("libpq's own place"),
                 reason: "On the hosts of servers without an agent: the file with the password of pgha_replica."),

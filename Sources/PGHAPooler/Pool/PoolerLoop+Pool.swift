@@ -147,9 +147,9 @@ extension PoolerLoop {
 
     // MARK: - Age
 
+    /// Those of an older term are not among them: `apply` has closed them.
     @inline(__always) func mustRetire(_ server: ServerPointer) -> Bool {
-        server.pointee.flags.contains(.retiring) || self.isOutdated(server)
-            || self.now >= server.pointee.expiresAt
+        server.pointee.flags.contains(.retiring) || self.now >= server.pointee.expiresAt
     }
 
     /// Says goodbye and closes; a replacement is opened when clients wait.

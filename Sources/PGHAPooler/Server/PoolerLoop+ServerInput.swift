@@ -65,6 +65,9 @@ extension PoolerLoop {
             if server.pointee.flags.contains(.dropsRest) { span = start }
         }
         var walk = MessageWalk(UnsafeRawBufferPointer(start: start, count: base + bytes.count - start))
+        if Self.isSeen(server), server.pointee.session.answersQuery, !server.pointee.flags.contains(.commitIsAlone) {
+            walk.skipPlainAnswers()
+        }
         walking: while true {
             switch walk.next() {
             case .message(let message):

@@ -51,6 +51,12 @@ public struct ServerSession: BitwiseCopyable {
     /// Whether the server works on something, as opposed to waiting for its client.
     @inlinable public var isBusy: Bool { !self.requests.isEmpty }
 
+    /// Whether it answers a Query now: rows and tags change nothing then.
+    @inlinable public var answersQuery: Bool {
+        // In place: a call would copy the whole session.
+        @inline(__always) get { self.requests.first?.kind == .query && self.madeUpCount == 0 }
+    }
+
     /// A Query would be answered next and would hit nothing of the client's.
     @inlinable public var canTakeQuery: Bool {
         self.requests.isEmpty && !self.isUnsynced && !self.isStreaming && !self.isDiscarding
