@@ -37,6 +37,15 @@ release: packages ## Build the executable for use: $(scratch)/pgha, needs libpq5
 	@strip -o "$(scratch)/pgha" "$(scratch)/release/pgha"
 	@ls -lh "$(scratch)/pgha"
 
+.PHONY: deb
+deb: release ## Make a Debian package of the release build: $(scratch)/deb/pgha_VERSION_ARCHITECTURE.deb
+	@deploy/debian/build "$(scratch)/pgha" "$(scratch)/deb"
+
+# PGHA_EXECUTABLE=FILE takes that executable in place of one that is built within the image's first stages.
+.PHONY: image
+image: ## Build the images pgha and pgha-postgres with docker or podman: ENGINE=podman ARGS="--build-arg POSTGRES=17"
+	@deploy/image $(ARGS)
+
 .PHONY: bench-failover
 bench-failover: release ## Measure failover and switchover with the release build
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)

@@ -163,6 +163,26 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], exclude: ["Scenarios"],
             swiftSettings: strict),
+        // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
+        .testTarget(
+            name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )
+
+// For deploy/Dockerfile. Dependencies are compiled in a layer that only this file invalidates, so without a source of
+// pgha; then pgha alone, so that a changed test builds no image anew.
+switch Context.environment["PGHA_PACKAGE"] {
+case "dependencies":
+    package.products = []
+    package.targets = [
+        .executableTarget(
+            name: "dependencies",
+            dependencies: [
+                log, lifecycle, unixSignals, hummingbird, httpClient, nioCore, nioPosix, nioHTTP1, grdb, configuration,
+                yams, arguments,
+            ])
+    ]
+case "pgha": package.targets.removeAll { $0.isTest || ["PGHATesting", "pgha-bench"].contains($0.name) }
+default: break
+}

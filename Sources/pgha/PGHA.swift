@@ -21,7 +21,9 @@ struct PGHA: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Services:",
-                subcommands: [ControllerCommand.self, AgentCommand.self, PoolerCommand.self, DemoCommand.self]),
+                subcommands: [
+                    ControllerCommand.self, AgentCommand.self, PoolerCommand.self, HealthCommand.self, DemoCommand.self,
+                ]),
             CommandGroup(name: "Tests:", subcommands: [SimulateCommand.self]),
         ])
 
