@@ -18,6 +18,7 @@ extension PoolerLoop {
         switch pool.pointee.key.target {
         case .leader: self.topology.leader
         case .standby(let name): self.topology.standbys.first { $0.name == name }
+        case .nobody: nil
         }
     }
 
