@@ -59,6 +59,11 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
 	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
 
+.PHONY: chaos
+chaos: build ## Random real faults under load and a checker, as root: MINUTES=30 SEED=1
+	@$(own_network) "$(scratch)/debug/pgha-chaos" --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) \
+		--output "$(scratch)/chaos" $(ARGS)
+
 .PHONY: format
 format: toolchain ## Format the sources in place
 	@swift format --in-place --recursive --parallel $(sources)

@@ -114,6 +114,13 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
+        // Judges logs of clients: lost, doubled, stale, two leaders. Imports nothing.
+        .target(name: "PGHAChecker", swiftSettings: strict),
+        // `make chaos`: random faults on a real cluster under load.
+        .executableTarget(
+            name: "pgha-chaos",
+            dependencies: ["PGHATesting", "PGHAChecker", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
+            path: "Tests/Chaos", swiftSettings: strict),
         .testTarget(
             name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
@@ -159,6 +166,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], exclude: ["Scenarios"],
             swiftSettings: strict),
+        .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )
