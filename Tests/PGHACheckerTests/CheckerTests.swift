@@ -96,7 +96,7 @@ import Testing
             self.found { log in
                 log.write(.add(6), 61...65, "a", 1)
                 log.read(.readSet(from: 0, [1, 2, 6]), 70...75, "a", 1)
-            } == ["lost 6", "vanished 6"])
+            } == ["lost 6", "stale_read 6", "vanished 6"])
     }
 
     @Test func aReadOfTheSameTermThatMissesAnAcknowledgedWriteIsStale() {
