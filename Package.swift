@@ -167,6 +167,10 @@ let package = Package(
             name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], exclude: ["Scenarios"],
             swiftSettings: strict),
         .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
+        // `make faults`; skipped elsewhere.
+        .testTarget(
+            name: "FaultTests", dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore"],
+            exclude: ["SteppedClock.c"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )
