@@ -29,11 +29,22 @@ test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 
 demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
 	@exec "$(scratch)/debug/pgha" demo $(ARGS)
 
+release bench-failover bench-pooler: export PGHA_SOURCE := $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null)
+
 .PHONY: release
 release: packages ## Build the executable for use: $(scratch)/pgha, needs libpq5, libsqlite3-0 and zlib1g
 	@swift build -c release --static-swift-stdlib --product pgha $(swift_flags)
 	@strip -o "$(scratch)/pgha" "$(scratch)/release/pgha"
 	@ls -lh "$(scratch)/pgha"
+
+.PHONY: deb
+deb: release ## Make a Debian package of the release build: $(scratch)/deb/pgha_VERSION_ARCHITECTURE.deb
+	@deploy/debian/build "$(scratch)/pgha" "$(scratch)/deb"
+
+# PGHA_EXECUTABLE=FILE takes that executable in place of one that is built within the image's first stages.
+.PHONY: image
+image: ## Build the images pgha and pgha-postgres with docker or podman: ENGINE=podman ARGS="--build-arg POSTGRES=17"
+	@deploy/image $(ARGS)
 
 .PHONY: bench-failover
 bench-failover: release ## Measure failover and switchover with the release build

@@ -11,7 +11,8 @@ BEGIN
 END
 $$;
 
--- pgha_pooler: one session per thread of each pooler. It may ask the function below and nothing else.
+-- pgha_pooler: one session per thread of each pooler. It may ask the function below and nothing else. Its password is set
+-- where those of the other roles are, not here.
 ALTER ROLE pgha_pooler LOGIN;
 GRANT USAGE ON SCHEMA pgha TO pgha_pooler;
 

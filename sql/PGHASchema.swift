@@ -33,6 +33,9 @@ package enum PGHASchema {
         }
     }
 
+    /// Where the scripts are installed.
+    package static let database = "postgres"
+
     /// All scripts, ascending. The package manager turns each file's name into an identifier, with the first
     /// digit replaced by `_`.
     package static let scripts: [Script] = [

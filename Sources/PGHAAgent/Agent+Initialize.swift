@@ -119,13 +119,15 @@ extension Agent {
     // MARK: - Roles, schema, databases
 
     private func installSchema(_ request: InitializeRequest) async throws {
-        try await self.installSchema(control: request.controlPassword, replica: request.server.replicationPassword)
+        try await self.installSchema(
+            control: request.controlPassword, replica: request.server.replicationPassword,
+            pooler: request.poolerPassword)
         for role in request.roles { try await self.createRole(role) }
         for database in request.databases { try await self.createDatabase(database) }
     }
 
     /// The roles of pgha, their passwords, and the scripts that the database lacks.
-    func installSchema(control: WireSecret?, replica: WireSecret?) async throws {
+    func installSchema(control: WireSecret?, replica: WireSecret?, pooler: WireSecret?) async throws {
         let installed = try await self.local.query("\(PGHASchema.installedQuery) AS installed")
         var applied: [Int] = []
         if try installed.first?.bool("installed") == true {
@@ -134,6 +136,7 @@ extension Agent {
         for script in PGHASchema.missing(applied: applied) { try await self.local.script(script.transaction) }
         try await self.setPassword(control, of: "pgha_control")
         try await self.setPassword(replica, of: "pgha_replica")
+        try await self.setPassword(pooler, of: "pgha_pooler")
         // pg_rewind needs a checkpoint on the new primary first (DESIGN section 5, rejoin).
         try await self.local.script("GRANT pg_checkpoint TO pgha_replica")
     }

@@ -74,7 +74,19 @@ extension Agent {
     func lookAround() async {
         if let port = self.setup?.port { await self.local.use(port: port) }
         await self.adopt()
+        await self.refreshAccess()
         await self.refreshFacts()
+    }
+
+    /// The agent that ran before may have been an older one, which did not know of all roles.
+    private func refreshAccess() async {
+        guard self.directory.hasData, let files = try? self.managedFiles() else { return }
+        let data = self.directory.data
+        do {
+            if try await Offload.run({ try files.writeAccess(into: data) }) { self.postmaster?.signal(SIGHUP) }
+        } catch {
+            self.logger.warning("pg_hba.conf is not brought up to date", metadata: ["why": "\(error)"])
+        }
     }
 
     /// What the agent does by itself when it starts.

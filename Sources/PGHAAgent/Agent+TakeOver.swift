@@ -30,7 +30,9 @@ extension Agent {
         }
         guard isPrimary else { return }
         self.report("roles and schema")
-        try await self.installSchema(control: request.controlPassword, replica: request.server.replicationPassword)
+        try await self.installSchema(
+            control: request.controlPassword, replica: request.server.replicationPassword,
+            pooler: request.poolerPassword)
         try await self.waitUntilReplayed()
     }
 
@@ -38,7 +40,7 @@ extension Agent {
         var files = try self.managedFiles()
         files.admitsBootstrap = bootstrap
         let data = self.directory.data
-        try await Offload.run { [files] in try files.writeAccess(into: data) }
+        _ = try await Offload.run { [files] in try files.writeAccess(into: data) }
         self.postmaster?.signal(SIGHUP)
     }
 

@@ -5,6 +5,7 @@ package struct AgentCommandContext: Sendable {
     /// How the node's server is configured.
     package var server: ServerSetup?
     package var controlPassword: WireSecret?
+    package var poolerPassword: WireSecret?
     package var roles: [RoleSetup]
     package var databases: [DatabaseSetup]
     /// The addresses of the leaders that may be named.
@@ -16,12 +17,14 @@ package struct AgentCommandContext: Sendable {
     package var timeout: Duration?
 
     package init(
-        server: ServerSetup? = nil, controlPassword: WireSecret? = nil, roles: [RoleSetup] = [],
+        server: ServerSetup? = nil, controlPassword: WireSecret? = nil, poolerPassword: WireSecret? = nil,
+        roles: [RoleSetup] = [],
         databases: [DatabaseSetup] = [], upstreams: [NodeName: AgentUpstream] = [:], maxRate: String? = nil,
         drain: Duration? = nil, timeout: Duration? = nil
     ) {
         self.server = server
         self.controlPassword = controlPassword
+        self.poolerPassword = poolerPassword
         self.roles = roles
         self.databases = databases
         self.upstreams = upstreams
@@ -77,8 +80,8 @@ extension AgentClient {
     private func initialize(_ pledge: Pledge, _ context: AgentCommandContext) async throws -> NodeOutcome {
         guard let server = context.server else { throw AgentClientError.incomplete("no server settings") }
         let request = InitializeRequest(
-            pledge: pledge, server: server, controlPassword: context.controlPassword, roles: context.roles,
-            databases: context.databases)
+            pledge: pledge, server: server, controlPassword: context.controlPassword,
+            poolerPassword: context.poolerPassword, roles: context.roles, databases: context.databases)
         let result = try await self.initialize(request, timeout: context.timeout ?? .seconds(600))
         guard let identifier = result.systemIdentifier, let position = result.position else {
             throw AgentClientError.incomplete("answer without identifier or position")

@@ -168,16 +168,19 @@ package struct InitializeRequest: Hashable, Sendable, Codable {
     package var server: ServerSetup
     /// The password of `pgha_control`.
     package var controlPassword: WireSecret?
+    /// The password of `pgha_pooler`. Nil: poolers look nobody up.
+    package var poolerPassword: WireSecret?
     package var roles: [RoleSetup]
     package var databases: [DatabaseSetup]
 
     package init(
-        pledge: Pledge, server: ServerSetup, controlPassword: WireSecret?, roles: [RoleSetup] = [],
-        databases: [DatabaseSetup] = []
+        pledge: Pledge, server: ServerSetup, controlPassword: WireSecret?, poolerPassword: WireSecret? = nil,
+        roles: [RoleSetup] = [], databases: [DatabaseSetup] = []
     ) {
         self.pledge = pledge
         self.server = server
         self.controlPassword = controlPassword
+        self.poolerPassword = poolerPassword
         self.roles = roles
         self.databases = databases
     }
@@ -188,10 +191,13 @@ package struct AdoptRequest: Hashable, Sendable, Codable {
     package var server: ServerSetup
     /// The password of `pgha_control`.
     package var controlPassword: WireSecret?
+    /// The password of `pgha_pooler`. Nil: it stays as it is.
+    package var poolerPassword: WireSecret?
 
-    package init(server: ServerSetup, controlPassword: WireSecret?) {
+    package init(server: ServerSetup, controlPassword: WireSecret?, poolerPassword: WireSecret? = nil) {
         self.server = server
         self.controlPassword = controlPassword
+        self.poolerPassword = poolerPassword
     }
 }
 

@@ -16,6 +16,8 @@ package struct NodeCredentials: Sendable {
     package var sslRootCert: String?
     /// The password of `pgha_replica`, which agents need to stream.
     package var replicationPassword: Secret?
+    /// The password of `pgha_pooler`, with which poolers look users up.
+    package var poolerPassword: Secret?
     /// Where servers without an agent find it, on their hosts, in `.pgpass` format; nil: libpq's default place.
     package var replicationPassfile: String?
     /// The agents' bearer token.
@@ -24,7 +26,7 @@ package struct NodeCredentials: Sendable {
     package init(
         user: String = "pgha_control", password: Secret?, passfile: String?,
         sslMode: ConnectionParameters.SSLMode = .prefer, sslRootCert: String? = nil, replicationPassword: Secret?,
-        replicationPassfile: String? = nil, token: WireSecret
+        poolerPassword: Secret? = nil, replicationPassfile: String? = nil, token: WireSecret
     ) {
         self.user = user
         self.password = password
@@ -32,6 +34,7 @@ package struct NodeCredentials: Sendable {
         self.sslMode = sslMode
         self.sslRootCert = sslRootCert
         self.replicationPassword = replicationPassword
+        self.poolerPassword = poolerPassword
         self.replicationPassfile = replicationPassfile
         self.token = token
     }
@@ -152,6 +155,7 @@ package struct LiveNode: NodeAccess {
     private func context(_ upstreams: [NodeName: NodeSpec]) async -> AgentCommandContext {
         AgentCommandContext(
             server: self.setup(await self.settings()), controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
+            poolerPassword: self.credentials.poolerPassword.map { WireSecret($0.revealed) },
             upstreams: upstreams.mapValues { AgentUpstream(name: $0.name, host: $0.host, port: $0.port) })
     }
 
@@ -204,7 +208,8 @@ package struct LiveNode: NodeAccess {
         let agent = try self.requireAgent("Give 'pgha init --adopt' --superuser-file.")
         try await agent.adopt(
             AdoptRequest(
-                server: self.setup(settings), controlPassword: self.credentials.password.map { WireSecret($0.revealed) }))
+                server: self.setup(settings), controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
+                poolerPassword: self.credentials.poolerPassword.map { WireSecret($0.revealed) }))
     }
 
     package func storeEvidence() async throws(NodeFailure) -> StoreEvidence { try await self.control.storeEvidence() }

@@ -13,12 +13,12 @@ package final class Pooler: Sendable {
     private let drains: DrainBoard
     /// Each claim of an applied topology, once no transaction is left on the leader that it replaces; for one reader.
     package var drained: AsyncStream<Term> { self.drains.drained }
-    private let mockSecret: Secret
+    /// For a configuration without secrets; the same over reloads.
+    private let random = Secret(SecretNumber.bytes(32))
 
     /// Binds every listener and starts the threads. Until the first `apply` clients wait.
     package init(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
-        self.mockSecret = Secret(SecretNumber.bytes(32))
-        let security = try Security(configuration, mockSecret: self.mockSecret)
+        let security = try Security(configuration, random: self.random)
         var ports = configuration.listeners.map(\.port)
         var loops: [LoopStart] = []
         var configuration = configuration
@@ -68,7 +68,7 @@ package final class Pooler: Sendable {
     /// Takes over everything but listeners and threads, and reads all files again. When one of them cannot be used
     /// nothing changes.
     package func reload(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
-        self.post(.reload(configuration, try Security(configuration, mockSecret: self.mockSecret)))
+        self.post(.reload(configuration, try Security(configuration, random: self.random)))
     }
 
     /// No more clients; those that are there leave as `mode` says. Repeated, the latest mode counts.

@@ -55,7 +55,7 @@ extension Simulation {
         let spec = ClusterSpec(
             name: "sim", nodes: self.servers.indices.map { self.nodeSpec($0) }, durability: durability)
         self.every(.ms(500)) { [unowned self] in
-            for controller in self.controllers where controller.coordinator?.status(at: self.moment).phase == "none" {
+            for controller in self.controllers where controller.coordinator?.phase == "none" {
                 _ = controller.request(.initialize(spec))
             }
         }
@@ -134,9 +134,7 @@ extension Simulation {
     /// What is missing: every node of the spec streams, is in the cohort, and nothing is under way.
     private var incompletenessOrNil: String? {
         guard let state = self.store.state, let rule = state.rule else { return "no rule" }
-        let isBusy = self.controllers.contains {
-            $0.coordinator.map { $0.status(at: self.moment).phase != "steady" } ?? false
-        }
+        let isBusy = self.controllers.contains { $0.coordinator.map { $0.phase != "steady" } ?? false }
         if isBusy { return "a controller is at work" }
         if let procedure = state.procedure { return "\(procedure.phase) is under way" }
         // A server without an agent that has to be rebuilt waits for people.

@@ -96,7 +96,7 @@ package final class ScratchCluster: Sendable {
         self.controllerPort = try freePort()
         self.poolerPorts = [try freePort(), try freePort(), try freePort()]
         try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
-        try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n")
+        try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
             baseURL: "http://\(Self.controllerHost(options)):\(self.controllerPort)",

@@ -8,8 +8,8 @@ internal import Synchronization
 ///
 /// A reaper ends it when this process ends, however it does.
 package final class ScratchController: Sendable {
-    /// Passwords of `pgha_control` and `pgha_replica`.
-    private static let passwords = "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n"
+    /// Passwords of the roles of pgha.
+    private static let passwords = "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n"
     private static let token = "token-of-a-scratch-controller"
 
     package let directory: String

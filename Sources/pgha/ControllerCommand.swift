@@ -69,6 +69,6 @@ struct ControllerCommand: AsyncParsableCommand {
             password: passwords.password(user: "pgha_control"), passfile: settings.passfile,
             sslMode: ConnectionParameters.SSLMode(rawValue: settings.sslMode) ?? .prefer,
             sslRootCert: settings.sslRootCert, replicationPassword: passwords.password(user: "pgha_replica"),
-            replicationPassfile: settings.replicationPassfile, token: WireSecret(try BearerToken.read(path: settings.tokenFile).value))
+            poolerPassword: passwords.password(user: "pgha_pooler"), replicationPassfile: settings.replicationPassfile, token: WireSecret(try BearerToken.read(path: settings.tokenFile).value))
     }
 }

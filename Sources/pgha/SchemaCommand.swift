@@ -7,7 +7,8 @@ import PGHASchema
 /// `pgha schema`.
 struct SchemaCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "schema", abstract: "The roles and tables of pgha on the servers: what 'pgha check' may find missing.",
+        commandName: "schema",
+        abstract: "The roles and tables of pgha on the servers: what 'pgha check' may find missing.",
         subcommands: [Apply.self, Print.self])
 
     struct Print: ParsableCommand {
@@ -28,14 +29,23 @@ struct SchemaCommand: AsyncParsableCommand {
         var superuserFile: String
 
         @Option(
+            help: ArgumentHelp(
+                "The file in .pgpass format with the passwords that the roles of pgha get; the controller's own. Without it "
+                    + "they keep theirs, and a role that is new has none.", valueName: "path"))
+        var passfile: String?
+
+        @Option(
             name: .shortAndLong,
-            help: ArgumentHelp("A specification, instead of the running cluster; '-' for standard input.", valueName: "path"))
+            help: ArgumentHelp(
+                "A specification, instead of the running cluster; '-' for standard input.", valueName: "path"))
         var file: String?
 
         @OptionGroup var options: ControllerOptions
 
         func run() async throws {
-            let installer = SchemaInstaller(superuser: try SuperuserFile.read(self.superuserFile), passwords: nil)
+            let installer = SchemaInstaller(
+                superuser: try SuperuserFile.read(self.superuserFile),
+                passwords: try self.passfile.map { try Passfile.read(path: $0) })
             let done = try await installer.install(on: try await self.spec())
             Terminal.standardOutput.write(done.isEmpty ? "nothing was missing\n" : done.map { "\($0)\n" }.joined())
         }

@@ -131,6 +131,7 @@ import Testing
         #expect(once.hasPrefix("# pgha begin\nlocal all postgres peer map=pgha\n"))
         #expect(
             once.contains("host all app samenet scram-sha-256\n") && once.hasSuffix("# pgha end\nlocal all all peer\n"))
+        #expect(once.contains("\nhost postgres pgha_pooler 10.0.0.0/8 scram-sha-256\n"))
         let main = files.mainConfiguration("port = 1\n")
         #expect(files.mainConfiguration(main) == main && main.hasSuffix("include = 'pgha.conf'\n# pgha end\n"))
         #expect(files.configuration.contains("max_wal_senders = '20'\n"))

@@ -146,7 +146,8 @@ struct AvailabilityTests {
         var claims = rig.pooler.drained.makeAsyncIterator()
         #expect(await claims.next() == Term(2))
         rig.apply(term: 1)
-        #expect(try client.answers()[1] == "D:\(pid ?? "")")
+        // On a slow machine a notice says first why it waits.
+        #expect(try client.answers().contains("D:\(pid ?? "")"))
     }
 
     @Test func whoIsHeldTooLongIsTold() async throws {

@@ -2,7 +2,8 @@ import PGHAWire
 import Testing
 
 @Suite("Statements are told apart by their text") struct StatementClassifierTests {
-    static let classifier = StatementClassifier(volatileFunctions: ["app.enqueue"])
+    static let classifier = StatementClassifier(
+        volatileFunctions: ["app.enqueue"], readFunctions: ["app.total_of", "rate"])
 
     private func classify(_ text: String, _ strings: StringSyntax = .standard) -> StatementSummary {
         Array(text.utf8).withExactBytes { Self.classifier.classify($0, strings: strings) }
@@ -240,11 +241,11 @@ import Testing
             "pg_advisory_lock(1)", ";", " ", "\n", "/* c */", "--x\n", "'", "\"", "$$", "temp", "into", "create", "(",
             ")",
             "pg_temp", "listen x", "U&\"a\"", "update pg_settings", "declare c cursor with hold", "end", "values (1)",
-            "\\",
+            "\\", "a_long_name_of_a_column", "an_even_longer_name_of_another_column",
         ]
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<200 {
-            let text = (0..<Int.random(in: 1...6, using: &generator)).map { _ in
+            let text = (0..<Int.random(in: 1...8, using: &generator)).map { _ in
                 pieces.randomElement(using: &generator) ?? ""
             }.joined(separator: Bool.random(using: &generator) ? " " : "")
             let summary = self.classify(text)
@@ -256,8 +257,23 @@ import Testing
         }
     }
 
+    private static let whatMatters = [
+        "; set a = 1", "U&\"a\"", "pg_advisory_lock(1)", "Set_Config('a','b',true)", "pg_settings", "TEMP t",
+    ]
+
+    @Test(arguments: Self.whatMatters) func whatMattersIsFoundWhereverItStands(_ piece: String) {
+        for before in 0..<70 {
+            for after in [0, 1, 2, 3, 15, 16, 17, 40] {
+                let text =
+                    "select " + String(repeating: "_", count: before) + piece + String(repeating: "m", count: after)
+                #expect(bytes(text).withExactBytes { AttentionTest.needsAttention($0) }, "\(text)")
+            }
+        }
+    }
+
     private static let theHotPathIsLeftAloneCases: [String] = [
         "SELECT abalance FROM pgbench_accounts WHERE aid = 1;", "UPDATE pgbench_tellers SET a = 1", "BEGIN", "END",
+        "INSERT INTO pgbench_history (tid, bid, mtime) VALUES (1, 2, CURRENT_TIMESTAMP);", "SELECT example_m FROM m",
         "end;", "COMMIT", "  INSERT INTO t VALUES (1) ; ", "WITH a AS (SELECT 1) SELECT 1", "",
     ]
 

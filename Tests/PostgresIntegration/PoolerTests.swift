@@ -12,11 +12,14 @@ final class FollowingPooler: Sendable {
     private let tasks: [Task<Void, Never>]
     var port: Int { Int(self.pooler.ports[0]) }
 
-    init(_ cluster: ScratchCluster, poolSize: Int = 20) throws {
+    init(
+        _ cluster: ScratchCluster, poolSize: Int = 20, _ change: (inout PoolerConfiguration) -> Void = { _ in }
+    ) throws {
         var configuration = PoolerConfiguration()
         configuration.listeners = [.init(host: "127.0.0.1", port: 0)]
         configuration.authentication.rules = .trust
         configuration.limits.poolSize = poolSize
+        change(&configuration)
         let pooler = try Pooler(configuration)
         self.pooler = pooler
         let client = cluster.client

@@ -24,13 +24,16 @@ int pgha_epoll_create(void);
 /// Registers `fd` once, edge-triggered, for reading and writing; 0, or -1 and errno.
 int pgha_epoll_add(int epoll, int fd, uint64_t token);
 
+/// Whether `fd`, registered with `pgha_epoll_add`, is reported when it can be written to; 0, or -1 and errno.
+int pgha_epoll_watch_room(int epoll, int fd, uint64_t token, int watched);
+
 /// Registers a listener or an eventfd: level-triggered, for reading; 0, or -1 and errno.
 int pgha_epoll_add_level(int epoll, int fd, uint64_t token);
 
 /// Takes `fd` out of the set; 0, or -1 and errno.
 int pgha_epoll_remove(int epoll, int fd);
 
-/// Waits up to `milliseconds` (-1: for ever). The number of events, 0 on time-out or signal, -1 and errno.
+/// Waits up to `milliseconds` (-1: for ever). The number of events, 0 on time-out or signal, or a negated errno.
 int pgha_epoll_wait(int epoll, struct pgha_event *events, int capacity, int milliseconds);
 
 /// eventfd(2), non-blocking, close-on-exec; -1 and errno on failure.

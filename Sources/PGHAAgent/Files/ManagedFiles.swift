@@ -1,5 +1,6 @@
 import PGHAClient
 import PGHACore
+import PGHASchema
 
 /// The parts of a data directory's configuration that the agent writes: the included `pgha.conf`, and a block
 /// each in `postgresql.conf`, `pg_hba.conf` and `pg_ident.conf`.
@@ -91,9 +92,12 @@ struct ManagedFiles: Sendable {
             lines.append("local all postgres peer map=\(Self.identMap)")
             lines.append("local replication postgres peer map=\(Self.identMap)")
         }
+        // A pooler on this host may come by the socket, where the rule for everybody is usually `peer`.
+        lines.append("local \(PGHASchema.database) pgha_pooler scram-sha-256")
         for network in self.setup.trustedNetworks {
             lines.append("host all pgha_control,pgha_replica \(network) scram-sha-256")
             lines.append("host replication pgha_replica,pgha_control \(network) scram-sha-256")
+            lines.append("host \(PGHASchema.database) pgha_pooler \(network) scram-sha-256")
         }
         for rule in self.setup.access {
             let words = [rule.type, rule.database, rule.user, rule.address, rule.method].compactMap { $0 }
@@ -176,20 +180,22 @@ extension ManagedFiles {
         let main = self.adopted.map { $0.place($0.configFile, data: data) } ?? data + "/postgresql.conf"
         try DurableFile.write(self.configuration, to: DurableFile.parent(main) + "/" + Self.includeName)
         try self.writeAccess(into: data)
-        try Self.change(main, self.mainConfiguration)
+        _ = try Self.change(main, self.mainConfiguration)
     }
 
-    /// Who may connect. Blocks.
-    func writeAccess(into data: String) throws {
-        try Self.change(
+    /// Who may connect. False when all of it stood there already. Blocks.
+    @discardableResult func writeAccess(into data: String) throws -> Bool {
+        let rules = try Self.change(
             self.adopted.map { $0.place($0.hbaFile, data: data) } ?? data + "/pg_hba.conf", self.accessRules)
-        try Self.change(
+        let identities = try Self.change(
             self.adopted.map { $0.place($0.identFile, data: data) } ?? data + "/pg_ident.conf", self.identities)
+        return rules || identities
     }
 
-    private static func change(_ path: String, _ change: (String) -> String) throws {
+    private static func change(_ path: String, _ change: (String) -> String) throws -> Bool {
         let old = try DurableFile.read(path) ?? ""
         let new = change(old)
         if new != old { try DurableFile.write(new, to: path) }
+        return new != old
     }
 }

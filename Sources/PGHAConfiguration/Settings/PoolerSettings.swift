@@ -72,7 +72,10 @@ enum PoolerSettings {
             "auth_query", .boolean, .value("false"),
             "true: users that the file does not have are looked up on the leader through pgha.auth_lookup(), as "
                 + "auth_user; no password is stored."),
-        setting("auth_user", .name, .value("pgha_pooler"), "Who asks for verifiers; needs a line in users_file."),
+        setting(
+            "auth_passfile", .path, .unset("auth_user needs a line with a password in users_file"),
+            "A file in .pgpass format with the password of auth_user."),
+        setting("auth_user", .name, .value("pgha_pooler"), "Who asks for verifiers."),
         setting("auth_database", .name, .value("postgres"), "Where verifiers are asked for."),
         setting(
             "allow_risky_settings", .boolean, .value("false"),

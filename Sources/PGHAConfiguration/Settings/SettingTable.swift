@@ -78,7 +78,8 @@ package enum SettingTable {
                 reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
             Setting(
                 place: .controller, key: "passfile", kind: .path, fallback: .required,
-                reason: "A file in .pgpass format with the passwords of pgha_control and pgha_replica."),
+                reason: "A file in .pgpass format with the passwords of pgha_control, pgha_replica and, where poolers look users up, "
+                    + "pgha_pooler."),
             Setting(
                 place: .controller, key: "replication_passfile", kind: .path, fallback: .unset("libpq's own place"),
                 reason: "On the hosts of servers without an agent: the file with the password of pgha_replica."),
@@ -113,6 +114,10 @@ package enum SettingTable {
                 place: .agent, key: "pg_bindir", kind: .path,
                 fallback: .unset("as pg_config says, else the newest of Debian's version folders"),
                 reason: "The directory of PostgreSQL's programs; never looked for in PATH."),
+            Setting(
+                place: .agent, key: "at_exit", kind: .choice(["leave", "stop"]), fallback: .value("leave"),
+                reason: "What the agent's end means for PostgreSQL: it runs on, or, as in a container that ends with "
+                    + "its first process, is shut down in order before."),
         ] + Self.logging(of: .agent)
 
     private static func logging(of place: Setting.Place) -> [Setting] {

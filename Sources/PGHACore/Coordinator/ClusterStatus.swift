@@ -89,7 +89,7 @@ extension Coordinator {
         let rule = state?.rule
         return ClusterStatus(
             cluster: state?.spec.name, term: rule?.number.term ?? .zero, leader: rule?.leader, rule: rule,
-            phase: self.phaseName, durability: state?.spec.durability, effectiveCopies: rule?.copies,
+            phase: self.phase, durability: state?.spec.durability, effectiveCopies: rule?.copies,
             atRiskReason: self.atRiskReason(at: now), verdict: self.verdictInWords(at: now),
             waitingFor: self.halted ?? self.blockedReason ?? self.waitingReason, paused: state?.paused ?? false,
             nodes: (self.specInForce?.nodes ?? []).map { self.nodeStatus($0, rule: rule, at: now) })
@@ -101,7 +101,8 @@ extension Coordinator {
         return nil
     }
 
-    private var phaseName: String {
+    /// `steady`, `bootstrap`, `sealing`, `promoting`, `changing_rule`, `preparing`, `halted`, `none`.
+    package var phase: String {
         if self.halted != nil { return "halted" }
         switch self.activity {
         case .idle: return self.state?.rule == nil ? "none" : "steady"

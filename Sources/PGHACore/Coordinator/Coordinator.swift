@@ -17,8 +17,8 @@ package struct Coordinator: Sendable {
         case tick
     }
 
-    /// The procedure under way; at most one.
-    package enum Activity: Sendable {
+    /// The procedure under way; at most one. Indirect: who only asks which it is must not copy a machine.
+    package indirect enum Activity: Sendable {
         case idle
         case bootstrap(Bootstrap)
         /// The checkpoint before a switchover, so that the stop is short.

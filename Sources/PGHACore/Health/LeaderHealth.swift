@@ -66,6 +66,8 @@ package struct LeaderHealth: Hashable, Sendable {
     private var floor: Moment
     private var lastTick: Moment?
     private var latencies: [Duration] = []
+    /// Their 99th percentile; zero while there are too few.
+    private var slowAnswer = Duration.zero
 
     package init(timings: Timings, at now: Moment) {
         self.timings = timings
@@ -73,10 +75,13 @@ package struct LeaderHealth: Hashable, Sendable {
     }
 
     /// The confirmation time, raised to three times the recent 99th percentile of the answers' latency.
-    package var confirmAfter: Duration {
-        let sorted = self.latencies.sorted()
-        guard sorted.count >= 20 else { return self.timings.confirmAfter }
-        return max(self.timings.confirmAfter, sorted[sorted.count * 99 / 100] * 3)
+    package var confirmAfter: Duration { max(self.timings.confirmAfter, self.slowAnswer * 3) }
+
+    private mutating func noteLatency(_ latency: Duration) {
+        self.latencies.append(latency)
+        if self.latencies.count > 200 { self.latencies.removeFirst(100) }
+        guard self.latencies.count >= 20 else { return }
+        self.slowAnswer = self.latencies.sorted()[self.latencies.count * 99 / 100]
     }
 
     package mutating func leaderAnswered(
@@ -88,8 +93,7 @@ package struct LeaderHealth: Hashable, Sendable {
             self.lastAnswerWasGood = true
             self.startingSince = nil
             self.isStandby = seen.inRecovery
-            self.latencies.append(ended - began)
-            if self.latencies.count > 200 { self.latencies.removeFirst(100) }
+            self.noteLatency(ended - began)
         case .failure(let failure) where failure.provesLife:
             self.answered(began: began, ended: ended)
             self.lastAnswerWasGood = false

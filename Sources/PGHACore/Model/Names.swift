@@ -52,10 +52,13 @@ package struct NodeName: Hashable, Comparable, Sendable, Codable, CustomStringCo
 package struct ReplicationName: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
     package let node: NodeName
     package let suffix: UInt64
+    /// As the server knows it. Made once: every look at the walsenders compares it.
+    package let description: String
 
     package init(node: NodeName, suffix: UInt64) {
         self.node = node
         self.suffix = suffix
+        self.description = "\(node).\(Claim.hexadecimal(suffix))"
     }
 
     /// Parses `node.0123456789abcdef`; nil for anything else.
@@ -71,7 +74,12 @@ package struct ReplicationName: Hashable, Comparable, Sendable, Codable, CustomS
         (a.node, a.suffix) < (b.node, b.suffix)
     }
 
-    package var description: String { "\(self.node).\(Claim.hexadecimal(self.suffix))" }
+    package static func == (a: ReplicationName, b: ReplicationName) -> Bool { (a.node, a.suffix) == (b.node, b.suffix) }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(self.node)
+        hasher.combine(self.suffix)
+    }
 
     package init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)

@@ -8,16 +8,18 @@ package struct PoolTopology: Hashable, Sendable {
         package let port: UInt16
         /// Where its WAL ended when it was last seen; nil when unknown.
         package var position: LSN?
-        /// Bytes of WAL that the leader has and this server lacks; nil when unknown.
+        /// Bytes of WAL that the leader has and this server has not replayed; nil when unknown.
         package var lagBytes: UInt64?
         /// Seconds since what it replayed last was committed; 0 when it lacks nothing; nil when unknown.
         package var lagSeconds: Double?
         /// No client is to be sent here for reading.
         package var noRead: Bool
+        /// Where it stands: poolers read from servers of their own zone first.
+        package var zone: String?
 
         package init(
             name: NodeName, host: String, port: UInt16, position: LSN? = nil, lagBytes: UInt64? = nil,
-            lagSeconds: Double? = nil, noRead: Bool = false
+            lagSeconds: Double? = nil, noRead: Bool = false, zone: String? = nil
         ) {
             self.name = name
             self.host = host
@@ -26,6 +28,7 @@ package struct PoolTopology: Hashable, Sendable {
             self.lagBytes = lagBytes
             self.lagSeconds = lagSeconds
             self.noRead = noRead
+            self.zone = zone
         }
 
         /// On the pooler's own host.

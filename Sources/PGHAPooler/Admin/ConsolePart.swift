@@ -71,7 +71,7 @@ extension PoolerLoop {
             var socket = ConsoleSocket()
             socket.user = pool.pointee.key.user.description
             socket.database = pool.pointee.key.database.description
-            socket.isWaiting = client.pointee.phase == .waiting
+            socket.isWaiting = client.pointee.phase == .waiting || client.pointee.phase == .catchingUp
             socket.state = socket.isWaiting ? "waiting" : client.pointee.server == nil ? "idle" : "active"
             socket.age = self.now &- client.pointee.since
             socket.identity = "c\(self.number).\(index)"

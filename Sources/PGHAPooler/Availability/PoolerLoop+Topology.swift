@@ -11,6 +11,7 @@ extension PoolerLoop {
             topology.term != self.topology.term || topology.leader?.port != self.topology.leader?.port
             || topology.leader?.host != self.topology.leader?.host
         self.topology = topology
+        self.topologyChangedForReads()
         if topology.claim == nil { self.drainedClaim = nil }
         for pool in self.pools.values { self.updateHold(pool) }
         for index in 0..<self.servers.highWater {
@@ -39,6 +40,7 @@ extension PoolerLoop {
                 || (server.pointee.term > self.topology.term.number
                     && server.pointee.term != self.topology.claim?.number)
         case .standby(let name): self.topology.node(name) == nil
+        case .nobody: true
         }
     }
 

@@ -1,3 +1,4 @@
+internal import PGHACore
 internal import PGHAWire
 
 typealias ClientPointer = UnsafeMutablePointer<Client>
@@ -13,6 +14,8 @@ struct Client: BitwiseCopyable {
         case idle
         /// In its pool's queue.
         case waiting
+        /// Waits until a standby has replayed what it must see; in the loop's list of those.
+        case catchingUp
         /// Has a server that is being brought to the client's state.
         case attaching
         /// Has a server.
@@ -63,6 +66,12 @@ struct Client: BitwiseCopyable {
         static let replication = Flags(rawValue: 32)
         /// What is held was kept for want of a server: go on with it even if nothing more comes.
         static let heldWhole = Flags(rawValue: 64)
+        /// The server of each of its transactions is chosen by what it sends.
+        static let routed = Flags(rawValue: 128)
+        /// Has a statement under way that may yet go to another server: nothing more is read.
+        static let holdsBack = Flags(rawValue: 256)
+        /// A standby has refused its statement: the leader runs it.
+        static let toLeader = Flags(rawValue: 512)
     }
 
     var transport: Transport
@@ -94,6 +103,11 @@ struct Client: BitwiseCopyable {
     var statements: UnsafeMutablePointer<ClientStatements>?
     /// The values of its session's parameters.
     var parameters: Unmanaged<ParameterSet>?
+    /// What it must see where it reads; nil for most.
+    var causal: UnsafeMutablePointer<CausalSession>?
+    /// Bytes of the statement that it has begun, if that is a read that goes anywhere; and the last Parse before it.
+    var unitCount: UInt32 = 0
+    var unitSequence: UInt32 = 0
 
     init(transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64) {
         self.transport = transport

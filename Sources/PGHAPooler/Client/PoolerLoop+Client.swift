@@ -17,7 +17,8 @@ extension PoolerLoop {
             let client = self.clients[index]
             client.initialize(
                 to: Client(
-                    transport: Transport(descriptor), index: index, generation: self.nextGeneration(),
+                    transport: Transport(descriptor, isUnix: listener.isLocal), index: index,
+                    generation: self.nextGeneration(),
                     role: listener.role, now: self.now))
             client.pointee.logIn = Unmanaged.passRetained(self.newLogIn(descriptor, listener))
             guard self.mayLogIn(client) else { continue }
@@ -52,8 +53,7 @@ extension PoolerLoop {
         case .idle:
             // With no server to be had now, the bytes are better left in the socket: nothing is copied. A client
             // that hung up is read at once, because it may be leaving.
-            self.route(client)
-            if self.mustWait(client), !client.pointee.flags.contains(.hungUp) {
+            if self.mustWait(client), client.pointee.flags.isDisjoint(with: [.hungUp, .routed]) {
                 self.enqueue(client)
             } else {
                 self.pump(client)
@@ -63,7 +63,7 @@ extension PoolerLoop {
             if client.pointee.phase == .active || client.pointee.phase == .idle { self.pump(client) }
         case .loggingIn: self.readLogIn(client)
         case .failed: self.pumpFailed(client)
-        case .waiting:
+        case .waiting, .catchingUp:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .console: self.readConsole(client)
         case .attaching, .settling, .closing, .free: break
@@ -91,6 +91,7 @@ extension PoolerLoop {
         case .drained:
             PendingOutput.free(output)
             client.pointee.output = nil
+            self.watchRoom(client)
             if client.pointee.phase == .closing {
                 self.discardInput(of: client)
                 self.dropClient(client)
@@ -111,7 +112,10 @@ extension PoolerLoop {
     /// Sends what `out` holds to `client`; false when the client was closed on the way.
     @inline(__always) mutating func flush(to client: ClientPointer) -> Bool {
         switch self.out.flush(to: client.pointee.transport, pending: &client.pointee.output) {
-        case .sent, .blocked: return true
+        case .sent: return true
+        case .blocked:
+            self.watchRoom(client)
+            return true
         case .failed:
             self.closeClient(client)
             return false
@@ -122,7 +126,7 @@ extension PoolerLoop {
 
     /// Ends a client's session: what it holds is given back, what it left open is cleaned up.
     mutating func closeClient(_ client: ClientPointer) {
-        if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
+        self.leaveQueue(client)
         if let server = client.pointee.server { self.abandon(server, by: client) }
         if client.pointee.phase != .closing { self.forget(client) }
         self.dropClient(client)
@@ -134,7 +138,7 @@ extension PoolerLoop {
             self.discardInput(of: client)
             return self.closeClient(client)
         }
-        if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
+        self.leaveQueue(client)
         if let server = client.pointee.server { self.abandon(server, by: client) }
         self.forget(client)
         client.pointee.phase = .closing
@@ -152,6 +156,11 @@ extension PoolerLoop {
         }
     }
 
+    private mutating func leaveQueue(_ client: ClientPointer) {
+        if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
+        if client.pointee.phase == .catchingUp { self.reading.remove(client) }
+    }
+
     /// Takes it out of its pool's count.
     private mutating func forget(_ client: ClientPointer) {
         if let pool = client.pointee.pool { pool.pointee.clientCount -= 1 }
@@ -165,6 +174,7 @@ extension PoolerLoop {
         PendingOutput.free(client.pointee.output)
         self.endLogIn(client)
         self.releaseStatements(of: client)
+        client.pointee.causal?.deallocate()
         self.parameterTable.release(client.pointee.parameters)
         self.clients.release(client.pointee.index)
     }

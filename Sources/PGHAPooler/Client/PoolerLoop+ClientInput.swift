@@ -36,6 +36,8 @@ extension PoolerLoop {
     /// Back-pressure: nothing is read from a client whose last requests or replies are still on their way.
     @inline(__always) private func canRead(_ client: ClientPointer) -> Bool {
         if client.pointee.output != nil { return false }
+        // One that has gone is read to its end.
+        if client.pointee.flags.intersection([.holdsBack, .hungUp]) == .holdsBack { return false }
         switch client.pointee.phase {
         case .idle: return true
         case .active: return client.pointee.server?.pointee.output == nil
@@ -114,8 +116,13 @@ extension PoolerLoop {
         case closed
     }
 
+    @inline(__always) private mutating func take(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
+        if client.pointee.flags.contains(.routed) { return self.takeRouted(client, bytes) }
+        self.walk(client, bytes)
+    }
+
     /// Walks over a run of the client's messages. Neighbours that go on as they came are one span.
-    private mutating func take(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
+    mutating func walk(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
         guard let base = bytes.baseAddress else { return }
         var start = base
         var span = base
@@ -170,7 +177,8 @@ extension PoolerLoop {
         server.pointee.pool.pointee.statistics.received &+= UInt64(self.out.count)
         if server.pointee.askedAt == 0 { server.pointee.askedAt = self.now }
         switch self.out.flush(to: server.pointee.transport, pending: &server.pointee.output) {
-        case .sent, .blocked: break
+        case .sent: break
+        case .blocked: self.watchRoom(server)
         case .failed(let error):
             if error == -Int(EPIPE) || error == -Int(ECONNRESET) { server.pointee.flags.insert(.wasReset) }
             self.serverBroke(server)
@@ -195,7 +203,7 @@ extension PoolerLoop {
             if case .namesStatement = inspection { return self.takeNamedQuery(client, server, message, &span) }
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
-            if case .refused(let refusal) = inspection { return self.replace(client, message, refusal, &span) }
+            if case .replaced(let text) = inspection { return self.replace(client, message, text, &span) }
             return .forward
         case FrontendMessage.execute:
             guard let server = self.serverReady(for: client) else { return .keep }

@@ -11,8 +11,8 @@ extension PoolerConfiguration {
         package var usersFile: String?
         /// Asks a server about users that the file does not have; nil: they are unknown.
         package var lookup: Lookup?
-        /// Makes the salts of users that do not exist; the same for all poolers of one address and over restarts, or
-        /// else a salt that changes tells who does not exist. nil: random at each start.
+        /// Makes the salts of users that do not exist, where no password of `lookup` does; the same for all poolers of
+        /// one cluster and over restarts, or else a salt that changes tells who does not exist. nil: from `usersFile`.
         package var mockSecret: Secret?
         /// Sessions may lower `synchronous_commit` and hide warnings (DESIGN, "Commits that lie").
         package var allowsRiskySettings = false

@@ -1,5 +1,4 @@
 package import PGHACore
-
 package import PGHAWire
 
 /// Everything about a pooler that an operator decides. A new value replaces the old one without a restart, except
@@ -58,6 +57,10 @@ package struct PoolerConfiguration: Sendable {
 
     /// Which standbys answer reads.
     package var reads = ReadBalancer.Limits()
+    /// Sessions see what they have written, wherever they read.
+    package var readsAreCausal = true
+    /// Reads on the port for writing.
+    package var split = Split()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
 

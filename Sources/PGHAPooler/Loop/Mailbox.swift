@@ -95,6 +95,7 @@ extension PoolerLoop {
         self.configuration.threads = threads
         self.limits = LoopLimits(configuration)
         self.nextClientCheck = 0
+        self.reloadReads()
         for pool in self.pools.values { self.configure(pool) }
     }
 }

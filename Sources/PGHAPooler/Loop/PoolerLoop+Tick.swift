@@ -14,6 +14,7 @@ extension PoolerLoop {
         }
         self.checkServers()
         self.checkLookups()
+        self.checkReads()
         self.checkClients()
         self.askAgain()
         if self.now >= self.nextPeriod { self.endPeriod() }
@@ -98,7 +99,7 @@ extension PoolerLoop {
         case .closing: self.limits.slowClient
         case .active, .attaching, .settling: self.limits.transaction
         case .failed: self.limits.idleInTransaction
-        case .waiting, .console, .free: 0
+        case .waiting, .catchingUp, .console, .free: 0
         }
     }
 
@@ -110,7 +111,7 @@ extension PoolerLoop {
         case .active: self.refuse(client, .transactionTimeout, "transaction timeout")
         case .failed: self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
         // Its server is the pooler's for a moment.
-        case .attaching, .settling, .waiting, .console, .free: break
+        case .attaching, .settling, .waiting, .catchingUp, .console, .free: break
         }
     }
 

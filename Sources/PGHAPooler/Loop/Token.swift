@@ -6,6 +6,7 @@ struct Token: BitwiseCopyable, Equatable {
         case listener
         case mailbox
         case lookup
+        case probe
     }
 
     let bits: UInt64

@@ -4,10 +4,15 @@ internal import Glibc
 /// A connection's socket, with or without TLS: the only place where bytes enter and leave.
 struct Transport: BitwiseCopyable {
     let descriptor: Int32
+    /// A Unix socket reports room whenever its peer reads: see `watchRoom`.
+    let isUnix: Bool
     /// The `SSL` of an encrypted connection.
     var tls: OpaquePointer?
 
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    init(_ descriptor: Int32, isUnix: Bool = false) {
+        self.descriptor = descriptor
+        self.isUnix = isUnix
+    }
 
     /// The number of bytes; 0 at the end of the stream; `wouldBlock` or another negated errno. Less than `capacity`:
     /// there was no more.

@@ -8,8 +8,8 @@ extension PoolerLoop {
         case nothing
         /// EXECUTE or DEALLOCATE.
         case namesStatement
-        /// It is not to be sent.
-        case refused(SettingRefusal)
+        /// This is sent in its place.
+        case replaced(String)
     }
 
     /// Looks at a statement on its way to the server. Nearly all are told harmless at a glance.
@@ -25,8 +25,12 @@ extension PoolerLoop {
         let summary = self.classifier.classify(text)
         let effects = summary.effects
         if !self.configuration.authentication.allowsRiskySettings, let refusal = SettingRefusal(effects) {
-            return .refused(refusal)
+            return .replaced(refusal.statement)
         }
+        if StatementClassifier.mentionsPosition(text), let inspection = self.takePosition(client, text) {
+            return inspection
+        }
+        if !effects.isDisjoint(with: [.resetsAll, .discardsAll]) { self.demand(nil, client) }
         guard client.pointee.pinReason != .sessionMode, !effects.isDisjoint(with: .sessionBound) else {
             return .nothing
         }

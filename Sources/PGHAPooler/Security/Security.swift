@@ -9,15 +9,22 @@ final class Security: Sendable {
     let users: [WireText: KnownUser]
     let mockSecret: Secret
 
-    /// `mockSecret` counts where the configuration has none.
-    init(_ configuration: PoolerConfiguration, mockSecret: Secret) throws(PoolerFailure) {
-        self.mockSecret = configuration.authentication.mockSecret ?? mockSecret
+    /// `random` counts where the configuration has no secret at all.
+    init(_ configuration: PoolerConfiguration, random: Secret) throws(PoolerFailure) {
+        let authentication = configuration.authentication
+        let file = try authentication.usersFile.map { path throws(PoolerFailure) in
+            (path: path, content: try SecretFile.read(path))
+        }
+        // What all poolers of a cluster have in common, as servers of a cluster have `mock_authentication_nonce`.
+        let shared = authentication.lookup.flatMap { configuration.passwords[$0.user] }
+        let secret = shared ?? authentication.mockSecret ?? file?.content ?? random
+        let mockSecret = SCRAMVerifier.mockSecret(of: secret)
+        self.mockSecret = mockSecret
         self.clientTLS = try TLSContext.forClients(configuration.clientTLS)
         self.serverTLS = try TLSContext.forServers(configuration.serverTLS)
-        if let path = configuration.authentication.usersFile {
-            self.users = try UsersFile(path: path, mockSecret: self.mockSecret).users
-        } else {
-            self.users = [:]
-        }
+        self.users =
+            try file.map { file throws(PoolerFailure) in
+                try UsersFile(path: file.path, content: file.content, mockSecret: mockSecret).users
+            } ?? [:]
     }
 }

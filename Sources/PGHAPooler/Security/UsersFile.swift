@@ -12,8 +12,7 @@ struct KnownUser: Sendable {
 struct UsersFile {
     let users: [WireText: KnownUser]
 
-    init(path: String, mockSecret: Secret) throws(PoolerFailure) {
-        let content = try SecretFile.read(path)
+    init(path: String, content: Secret, mockSecret: Secret) throws(PoolerFailure) {
         let (entries, badLine) = content.withBytes { Self.entries(in: $0) }
         if let badLine { throw .unusableFile(path, reason: "line \(badLine) is not \"user\" \"secret\"") }
         var users: [WireText: KnownUser] = [:]

@@ -18,6 +18,7 @@ extension PoolerLoop {
         switch pool.pointee.key.target {
         case .leader: self.topology.leader
         case .standby(let name): self.topology.standbys.first { $0.name == name }
+        case .nobody: nil
         }
     }
 
@@ -42,8 +43,8 @@ extension PoolerLoop {
         let expiresAt = lifetime == 0 ? UInt64.max : self.now + lifetime - self.random.next(below: lifetime / 10)
         server.initialize(
             to: Server(
-                transport: Transport(descriptor), index: index, generation: self.nextGeneration(), pool: pool,
-                term: term, now: self.now, expiresAt: expiresAt))
+                transport: Transport(descriptor, isUnix: node.host.hasPrefix("/")), index: index,
+                generation: self.nextGeneration(), pool: pool, term: term, now: self.now, expiresAt: expiresAt))
         server.pointee.node = self.nodeNumber(node.name)
         if node.isLocal { server.pointee.flags.insert(.isLocal) }
         pool.pointee.serverCount += 1
@@ -80,7 +81,8 @@ extension PoolerLoop {
     /// Sends what `out` holds to `server`.
     mutating func flush(to server: ServerPointer) {
         switch self.out.flush(to: server.pointee.transport, pending: &server.pointee.output) {
-        case .sent, .blocked: break
+        case .sent: break
+        case .blocked: self.watchRoom(server)
         case .failed: self.serverBroke(server)
         }
     }
@@ -137,6 +139,7 @@ extension PoolerLoop {
         server.pointee.processID = logIn.processID
         server.pointee.key = Unmanaged.passRetained(CancelKey(logIn.key))
         server.pointee.parameters = self.parameterTable.retain(logIn.sessionSettings)
+        self.watchRoom(server)
         pool.pointee.connectingCount -= 1
         pool.pointee.failures = 0
         pool.pointee.lastRefusal = []

@@ -33,6 +33,7 @@ extension PoolerLoop {
         case .drained:
             PendingOutput.free(output)
             server.pointee.output = nil
+            self.watchRoom(server)
             if let client = server.pointee.client { self.schedule(client) }
             return true
         }

@@ -11,6 +11,8 @@ enum ServerTaken {
     case finished
     /// It says why it closes the connection: what came before goes to the client, what that means is decided elsewhere.
     case lost
+    /// A standby will not do it, and the client knows nothing of that: it goes to the leader.
+    case refused
     case broken
 }
 
@@ -65,6 +67,9 @@ extension PoolerLoop {
             if server.pointee.flags.contains(.dropsRest) { span = start }
         }
         var walk = MessageWalk(UnsafeRawBufferPointer(start: start, count: base + bytes.count - start))
+        if Self.isSeen(server), server.pointee.session.answersQuery, !server.pointee.flags.contains(.commitIsAlone) {
+            walk.skipPlainAnswers()
+        }
         walking: while true {
             switch walk.next() {
             case .message(let message):
@@ -93,6 +98,10 @@ extension PoolerLoop {
                     self.out.append(span, message.start - span)
                     guard self.flushToClient(of: server) else { return }
                     return self.serverBroke(server)
+                case .refused:
+                    self.out.removeAll()
+                    span = message.start + message.presentCount
+                    self.fallBack(server)
                 case .broken:
                     self.out.removeAll()
                     return self.serverBroke(server)
@@ -232,6 +241,11 @@ extension PoolerLoop {
         }
         let verdict = server.pointee.session.received(message.type)
         if server.pointee.session.hasFailures { self.forgetFailed(server) }
+        if let client = server.pointee.client, client.pointee.flags.contains(.holdsBack),
+            self.mustFallBack(client, server, message)
+        {
+            return .refused
+        }
         return verdict == .forward ? .forward : .drop
     }
 }

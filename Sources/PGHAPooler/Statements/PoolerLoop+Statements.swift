@@ -28,7 +28,7 @@ extension PoolerLoop {
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
-        let (content, isRefused) = self.retain(body)
+        let (content, isRefused) = self.retain(body, client)
         let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
         let statement = renamed ?? content
         let sequence = self.nextSequence()
@@ -52,13 +52,15 @@ extension PoolerLoop {
     }
 
     /// The statement of a Parse, or the one that takes its place because it must not be sent.
-    private mutating func retain(_ body: UnsafeRawBufferPointer) -> (statement: StatementPointer, isRefused: Bool) {
+    private mutating func retain(
+        _ body: UnsafeRawBufferPointer, _ client: ClientPointer
+    ) -> (statement: StatementPointer, isRefused: Bool) {
         let statement = self.statementTable.retain(body)
-        guard statement.pointee.needsAttention, let refusal = self.settingRefusal(of: statement.pointee.text) else {
+        guard statement.pointee.needsAttention, let text = self.replacement(of: statement.pointee.text, client) else {
             return (statement, false)
         }
         self.statementTable.release(statement)
-        return (refusal.parseContent.withUnsafeBytes { self.statementTable.retain($0) }, true)
+        return (Self.parseContent(text).withUnsafeBytes { self.statementTable.retain($0) }, true)
     }
 
     /// Whether a statement without a name is seen for the first time.

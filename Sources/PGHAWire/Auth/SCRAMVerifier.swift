@@ -54,6 +54,11 @@ package struct SCRAMVerifier: Sendable, CustomStringConvertible {
             storedKey: derived("stored"), serverKey: derived("server"), isMock: true)
     }
 
+    /// The `secret` of ``mock(user:secret:iterations:)`` from another secret, of which it gives nothing away.
+    package static func mockSecret(of secret: Secret) -> Secret {
+        Hashing.hmac(secret, Array("pgha users that do not exist".utf8))
+    }
+
     /// As `pg_authid` has it. It is as good as a secret: whoever has it can play the server.
     package var text: Secret {
         let salt = String(decoding: Base64.encode(self.salt), as: UTF8.self)

@@ -62,6 +62,22 @@ public struct MessageWalk: ~Copyable {
         UnsafeRawBufferPointer(start: start, count: self.end - start)
     }
 
+    /// Passes over what a Query is answered with, as long as it says nothing about the session: whole rows, their
+    /// descriptions, and tags of commands that do not begin with D (DEALLOCATE, DISCARD).
+    @inlinable @inline(__always) public mutating func skipPlainAnswers() {
+        while self.end - self.position > 5 {
+            let length = Int(UInt32(bigEndian: (self.position + 1).loadUnaligned(as: UInt32.self)))
+            guard length >= 4, length < self.end - self.position else { return }
+            switch self.position.load(as: UInt8.self) {
+            case BackendMessage.dataRow, BackendMessage.rowDescription: break
+            case BackendMessage.commandComplete:
+                if (self.position + 5).load(as: UInt8.self) == UInt8(ascii: "D") { return }
+            default: return
+            }
+            self.position += length + 1
+        }
+    }
+
     @inlinable @inline(__always) public mutating func next() -> Step {
         let left = self.end - self.position
         guard left >= 5 else { return left == 0 ? .done : .partialHeader(count: left) }

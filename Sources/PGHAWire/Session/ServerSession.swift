@@ -51,6 +51,12 @@ public struct ServerSession: BitwiseCopyable {
     /// Whether the server works on something, as opposed to waiting for its client.
     @inlinable public var isBusy: Bool { !self.requests.isEmpty }
 
+    /// Whether it answers a Query now: rows and tags change nothing then.
+    @inlinable public var answersQuery: Bool {
+        // In place: a call would copy the whole session.
+        @inline(__always) get { self.requests.first?.kind == .query && self.madeUpCount == 0 }
+    }
+
     /// A Query would be answered next and would hit nothing of the client's.
     @inlinable public var canTakeQuery: Bool {
         self.requests.isEmpty && !self.isUnsynced && !self.isStreaming && !self.isDiscarding
@@ -108,6 +114,18 @@ public struct ServerSession: BitwiseCopyable {
             range = (range?.lowerBound ?? request.sequence)...max(request.sequence, range?.upperBound ?? 0)
         }
         return range
+    }
+
+    /// The client that asked is gone to another server: what is outstanding is nobody's. Only where nothing but the end
+    /// of what failed is: a Query's, or a Sync's.
+    package mutating func disown() {
+        for offset in 0..<self.requests.count {
+            switch self.requests[offset].kind {
+            case .query, .prefixedQuery, .functionCall: self.requests[offset] = Request(.injectedQuery)
+            case .sync: self.requests[offset] = Request(.injectedSync)
+            default: break
+            }
+        }
     }
 
     // MARK: - What was received

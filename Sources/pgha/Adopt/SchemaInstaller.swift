@@ -59,7 +59,7 @@ struct SchemaInstaller: Sendable {
         }
         try await session.script("GRANT pg_checkpoint TO pgha_replica")
         if hasAgents { lines += try await self.makeAgentRole(session, node) }
-        for role in ["pgha_control", "pgha_replica"] {
+        for role in ["pgha_control", "pgha_replica", "pgha_pooler"] {
             guard let password = self.passwords?.password(user: role) else { continue }
             try await self.setPassword(password, of: role, session)
             lines.append("\(node.name): set the password of \(role)")

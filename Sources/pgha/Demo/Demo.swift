@@ -134,7 +134,8 @@ actor Demo {
             arguments: [
                 "pooler", "--listen", "127.0.0.1:\(layout.writePort)", "--listen-read", "127.0.0.1:\(layout.readPort)",
                 "--http-listen", "127.0.0.1:\(layout.poolerHTTPPort)", "--controller", layout.controllerURL,
-                "--token-file", layout.tokenFile, "--users-file", layout.poolerUsersFile, "--admin-users", "demo",
+                "--token-file", layout.tokenFile, "--auth-query", "true", "--auth-passfile", layout.poolerPassfile,
+                "--admin-users", "demo",
             ], url: layout.poolerURL)
     }
 

@@ -77,11 +77,12 @@ enum DemoFiles {
         try self.write(layout.specText, to: layout.specFile, mode: 0o644)
         try self.writeOnce(layout.tokenFile) { self.secret() + "\n" }
         try self.writeOnce(layout.controllerPassfile) {
-            "*:*:*:pgha_control:\(self.secret())\n*:*:*:pgha_replica:\(self.secret())\n"
+            ["pgha_control", "pgha_replica", "pgha_pooler"].map { "*:*:*:\($0):\(self.secret())\n" }.joined()
         }
         try self.writeOnce(layout.clientPassfile) { "*:*:*:demo:\(self.secret())\n" }
-        if let password = try Passfile.read(path: layout.clientPassfile).password(user: "demo") {
-            try self.writeOnce(layout.poolerUsersFile) { "\"demo\" \"\(password.revealed)\"\n" }
+        // The pooler gets no more than it needs.
+        if let password = try Passfile.read(path: layout.controllerPassfile).password(user: "pgha_pooler") {
+            try self.writeOnce(layout.poolerPassfile) { "*:*:*:pgha_pooler:\(password.revealed)\n" }
         }
     }
 

@@ -54,8 +54,8 @@ struct DemoLayout: Hashable, Sendable {
     var logDirectory: String { self.directory + "/log" }
     var controllerDirectory: String { self.directory + "/controller" }
     var controllerPassfile: String { self.controllerDirectory + "/passfile" }
-    /// With which the pooler logs in to servers as the demo's user.
-    var poolerUsersFile: String { self.directory + "/pooler-users" }
+    /// With which the pooler asks servers about users.
+    var poolerPassfile: String { self.directory + "/pooler-pgpass" }
     func nodeDirectory(_ name: NodeName) -> String { "\(self.directory)/nodes/\(name)" }
     func postmasterFile(_ name: NodeName) -> String { self.nodeDirectory(name) + "/data/postmaster.pid" }
 
@@ -63,7 +63,7 @@ struct DemoLayout: Hashable, Sendable {
     var contents: [String] {
         [
             self.settingsFile, self.lockFile, self.tokenFile, self.specFile, self.clientPassfile, self.binaryDirectory,
-            self.libraryDirectory, self.runDirectory, self.logDirectory, self.controllerDirectory, self.poolerUsersFile,
+            self.libraryDirectory, self.runDirectory, self.logDirectory, self.controllerDirectory, self.poolerPassfile,
             self.directory + "/nodes",
         ]
     }

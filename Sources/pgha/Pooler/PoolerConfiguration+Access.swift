@@ -1,3 +1,4 @@
+import PGHAClient
 import PGHAConfiguration
 import PGHAPooler
 import PGHAWire
@@ -16,6 +17,9 @@ extension PoolerConfiguration.Authentication {
             self.identities = try Self.read(path, text) { text throws(RuleError) in try IdentityMap(text) }
         }
         self.usersFile = settings.text("users_file")
+        if let path = settings.text("token_file") {
+            self.mockSecret = Secret(Array(try BearerToken.read(path: path).value.utf8))
+        }
         self.allowsRiskySettings = settings.boolean("allow_risky_settings")
         guard settings.boolean("auth_query") else { return }
         var lookup = PoolerConfiguration.Lookup()

@@ -2,6 +2,7 @@ import PGHACommand
 import PGHAConfiguration
 import PGHACore
 import PGHAPooler
+import PGHAPostgres
 import PGHAWire
 
 extension PoolerConfiguration {
@@ -14,6 +15,7 @@ extension PoolerConfiguration {
         self.mode = settings.text("pool_mode").flatMap { Mode(rawValue: $0) } ?? .transaction
         self.preparedStatements = settings.integer("prepared_statements")
         self.authentication = try Authentication(settings)
+        if let lookup = self.authentication.lookup { self.passwords = try Self.passwords(of: lookup.user, settings) }
         self.clientTLS = ClientTLS(settings)
         self.serverTLS = ServerTLS(settings)
         self.limits = Limits(settings)
@@ -28,6 +30,18 @@ extension PoolerConfiguration {
                 key: value.key, value: value.text, fallback: value.fallback,
                 isChangeable: !PoolerService.fixedKeys.contains(value.key))
         }
+    }
+
+    /// With which the pooler itself logs in to look users up.
+    private static func passwords(
+        of user: WireText, _ settings: PoolerSettingValues
+    ) throws -> [WireText: PGHAWire.Secret] {
+        guard let path = settings.text("auth_passfile") else { return [:] }
+        guard let password = try Passfile.read(path: path).password(user: user.description) else {
+            throw CommandError(
+                .failed, "\(path): no line for \(user)", hint: "Write '*:*:*:\(user):' and its password.")
+        }
+        return [user: PGHAWire.Secret(Array(password.revealed.utf8))]
     }
 
     private static func listeners(_ settings: PoolerSettingValues) throws(CommandError) -> [Listener] {

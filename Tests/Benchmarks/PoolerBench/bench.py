@@ -1,400 +1,284 @@
 #!/usr/bin/env python3
-"""make bench-pooler: the pooler beside Debian's PgBouncer, pgpool and HAProxy, on this machine, in one run.
+"""make bench-pooler: the pooler beside Debian's PgBouncer, HAProxy and pgpool, on this machine, in one run.
 
-Peers are unpacked under .build/peers and started by hand: no service starts, no usual port is taken. Every figure of
-CPU is the process's own time (/proc/PID/stat) per transaction, taken in turns A B A B so that load hits all alike;
-what is shown is the median with min-max, and the ratio to PgBouncer of the same round.
+Peers are unpacked under .build/peers and started by hand: no service starts, no usual port is taken. CPU is the
+process's own time per transaction. What is compared is measured in turns A B A B, so that load hits all alike; shown are
+the median with min-max, and the ratio to PgBouncer in the same round.
+
+pgha reaches a PostgreSQL on the same host by its Unix socket, as it does for users; pgha-tcp does not, for comparison,
+and pgbouncer-unix does too.
 
 Usage: bench.py [--parts cpu,syscalls,...] [--rounds N] [--seconds S] [--only pgha,pgbouncer]
 """
-import argparse, json, os, pwd, re, resource, shutil, signal, socket, statistics, struct, subprocess, sys, tempfile, time
+import argparse, json, os, re, resource, socket, statistics, struct, subprocess, time
 
-ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-SCRATCH = os.environ.get("PGHA_SCRATCH") or os.path.join(ROOT, ".build")
-PEERS = os.path.join(SCRATCH, "peers")
-PGHA = os.environ.get("PGHA_EXECUTABLE") or os.path.join(SCRATCH, "pgha")
-PACKAGES = [
-    "pgbouncer", "haproxy", "pgpool2", "libpgpool2", "libc-ares2", "libevent-2.1-7", "liblua5.3-0",
-    "libopentracing-c-wrapper0", "libopentracing1", "libmemcached11", "libhashkit2",
-]
-PARTS = ["cpu", "syscalls", "instructions", "bytes", "idle", "p99", "many", "threads", "logins"]
-TICK = os.sysconf("SC_CLK_TCK")
+from cluster import Client, Cluster, Load, answers
+from peers import PGHA, SCRATCH, Bed, NotMeasured, pgbench, run, transactions, unpack
 
-
-def run(*command, **options):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def cpu_seconds(pids):
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/stat") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
-
-
-def unpack_peers():
-    os.makedirs(PEERS, exist_ok=True)
-    for package in PACKAGES:
-        if os.path.exists(f"{PEERS}/{package}.done"):
-            continue
-        try:
-            run("apt-get", "download", package, cwd=PEERS)
-            for name in os.listdir(PEERS):
-                if name.startswith(package + "_"):
-                    run("dpkg", "-x", name, f"{PEERS}/root", cwd=PEERS)
-                    os.remove(f"{PEERS}/{name}")
-            open(f"{PEERS}/{package}.done", "w").close()
-        except subprocess.CalledProcessError as error:
-            print(f"  {package}: not to be had ({error.stderr.strip().splitlines()[-1:]})")
-
-
-def as_server_user():
-    """Root may not run PostgreSQL and PgBouncer."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-
-
-class Postgres:
-    def __init__(self, folder):
-        self.binaries = sorted(
-            (d for d in os.listdir("/usr/lib/postgresql") if d.isdigit()), key=int)[0]
-        self.binaries = f"/usr/lib/postgresql/{self.binaries}/bin"
-        self.data, self.port = f"{folder}/data", free_port()
-        run(*as_server_user(), f"{self.binaries}/initdb", "-D", self.data, "-A", "trust", "-U", "postgres")
-        with open(f"{self.data}/postgresql.auto.conf", "w") as f:
-            f.write(f"port={self.port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{folder}'\n"
-                    "max_connections=300\nshared_buffers=128MB\nfsync=off\n")
-        subprocess.run([*as_server_user(), f"{self.binaries}/pg_ctl", "-D", self.data, "-l", f"{folder}/log", "-w", "start"],
-                       check=True, stdout=subprocess.DEVNULL)
-        pgbench(self.port, "-i", "-q")
-
-    def stop(self):
-        subprocess.run([*as_server_user(), f"{self.binaries}/pg_ctl", "-D", self.data, "-m", "immediate", "stop"],
-                       stdout=subprocess.DEVNULL)
-
-
-def pgbench(port, *arguments, user="postgres", environment={}):
-    result = subprocess.run(
-        ["pgbench", "-h", "127.0.0.1", "-p", str(port), "-U", user, *arguments, "postgres"],
-        capture_output=True, text=True, env={**os.environ, **environment})
-    if result.returncode != 0:
-        raise RuntimeError(result.stderr.strip().splitlines()[-1] if result.stderr.strip() else "pgbench failed")
-    return result.stdout
-
-
-class Peer:
-    """A pooler in front of the server, with a pool of 8."""
-    def __init__(self, name, port, command, environment={}, log=subprocess.DEVNULL):
-        self.name, self.port = name, port
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
-        deadline = time.time() + 20
-        while True:
-            try:
-                pgbench(port, "-n", "-S", "-t", "1")
-                break
-            except RuntimeError as error:
-                if time.time() > deadline or self.process.poll() is not None:
-                    self.stop()
-                    raise RuntimeError(f"{name} does not serve: {error}")
-                time.sleep(0.1)
-
-    @property
-    def pids(self):
-        """The process and its children: pgpool forks."""
-        found = [self.process.pid]
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/stat") as f:
-                    if int(f.read().rsplit(")", 1)[1].split()[1]) == self.process.pid:
-                        found.append(int(pid))
-            except OSError:
-                pass
-        return found
-
-    @property
-    def resident(self):
-        total = 0
-        for pid in self.pids:
-            with open(f"/proc/{pid}/smaps_rollup") as f:
-                total += int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1)) * 1024
-        return total
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-
-class Topology:
-    """What a controller's stream would say, for the pooler alone."""
-    def __init__(self, server_port):
-        self.port = free_port()
-        line = json.dumps({"term": 1, "standbys": [], "hold": False, "leader": {
-            "name": "a", "host": "127.0.0.1", "port": server_port, "noread": False}})
-        code = f"""
-import http.server, socketserver, time
-class H(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
-    def do_GET(self):
-        self.send_response(200); self.send_header('transfer-encoding', 'chunked'); self.end_headers()
-        line = {line!r}.encode() + b'\\n'
-        while True:
-            self.wfile.write(b'%x\\r\\n' % len(line) + line + b'\\r\\n'); self.wfile.flush(); time.sleep(1)
-    def log_message(self, *a): pass
-class S(socketserver.ThreadingMixIn, http.server.HTTPServer): daemon_threads = True
-S(('127.0.0.1', {self.port}), H).serve_forever()
-"""
-        self.process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
+PARTS = ["cpu", "syscalls", "instructions", "bytes", "idle", "p99", "many", "threads", "logins", "switchover", "failover"]
+MODES = ["simple", "extended", "prepared"]
 
 
 class Bench:
     def __init__(self, options):
-        self.options, self.rows, self.started = options, [], []
-        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.folder = tempfile.mkdtemp(prefix="pgha-bench-", dir=base)
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(self.folder, user.pw_uid, user.pw_gid)
-        os.chmod(self.folder, 0o755)
-        self.server = Postgres(self.folder)
-        self.topology = Topology(self.server.port)
-        self.libraries = {"LD_LIBRARY_PATH": f"{PEERS}/root/usr/lib/x86_64-linux-gnu:{PEERS}/root/lib/x86_64-linux-gnu"}
+        self.options, self.rows, self.bed = options, [], None
 
-    def stop(self):
-        for peer in self.started:
-            peer.stop()
-        self.topology.stop()
-        self.server.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def measure(self, part):
+        print(f"{part} (load {os.getloadavg()[0]:.1f})", flush=True)
+        if self.bed is None and part not in ("switchover", "failover"):
+            self.bed = Bed(self.options.only)
+        try:
+            getattr(self, part)()
+        except (NotMeasured, OSError, subprocess.CalledProcessError) as error:
+            print(f"  not measured: {error}", flush=True)
+        if self.bed:
+            self.bed.stop()
 
-    # -- Starting
-
-    def pgha(self, *more, prefix=(), binary=PGHA):
-        port = free_port()
-        hba = "host all all all trust" if "--users-file" not in more else "host all all all scram-sha-256"
-        return self.start(
-            "pgha", port,
-            [*prefix, binary, "pooler", "--listen", f"127.0.0.1:{port}", "--listen-read", f"127.0.0.1:{free_port()}",
-             "--http-listen", f"127.0.0.1:{free_port()}", "--controller", f"http://127.0.0.1:{self.topology.port}",
-             "--pool-size", "8", "--max-clients", "20000", "--hba", hba, "--log-level", "error", *more])
-
-    def pgbouncer(self, authentication="trust", users='"postgres" ""', prefix=()):
-        port = free_port()
-        name = f"{self.folder}/pgbouncer-{port}"
-        with open(name + ".users", "w") as f:
-            f.write(users + "\n")
-        with open(name + ".ini", "w") as f:
-            f.write(f"[databases]\npostgres = host=127.0.0.1 port={self.server.port} user=postgres\n[pgbouncer]\n"
-                    f"listen_addr=127.0.0.1\nlisten_port={port}\nauth_type={authentication}\nauth_file={name}.users\n"
-                    f"pool_mode=transaction\ndefault_pool_size=8\nmax_client_conn=20000\nunix_socket_dir=\n")
-        return self.start("pgbouncer", port, [*prefix, *as_server_user(), f"{PEERS}/root/usr/sbin/pgbouncer", "-q", name + ".ini"])
-
-    def haproxy(self):
-        port = free_port()
-        name = f"{self.folder}/haproxy-{port}.cfg"
-        with open(name, "w") as f:
-            f.write(f"global\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n"
-                    f"listen pg\n bind 127.0.0.1:{port}\n server a 127.0.0.1:{self.server.port}\n")
-        return self.start("haproxy", port, [f"{PEERS}/root/usr/sbin/haproxy", "-db", "-f", name])
-
-    def pgpool(self):
-        port = free_port()
-        name = f"{self.folder}/pgpool-{port}.conf"
-        with open(name, "w") as f:
-            f.write(f"listen_addresses='127.0.0.1'\nport={port}\npcp_port={free_port()}\nunix_socket_directories='{self.folder}'\n"
-                    f"pcp_socket_dir='{self.folder}'\npid_file_name='{self.folder}/pgpool.pid'\nlogdir='{self.folder}'\n"
-                    f"backend_clustering_mode='raw'\nbackend_hostname0='127.0.0.1'\nbackend_port0={self.server.port}\n"
-                    "num_init_children=70\nmax_pool=1\nsr_check_period=0\nhealth_check_period=0\n")
-        return self.start("pgpool", port, [*as_server_user(), f"{PEERS}/root/usr/sbin/pgpool", "-n", "-f", name])
-
-    def start(self, name, port, command):
-        if not os.path.exists(next(word for word in command if word.endswith("/" + name) or word == PGHA or "pgha" in word)):
-            raise RuntimeError(f"{name} is not there")
-        peer = Peer(name, port, command, {} if name == "pgha" else self.libraries)
-        self.started.append(peer)
-        return peer
-
-    def peers(self, *names):
-        result = []
-        for name in names:
-            if self.options.only and name not in self.options.only:
-                continue
-            try:
-                result.append(getattr(self, name)())
-            except RuntimeError as error:
-                print(f"  {error}")
-        return result
-
-    # -- Measuring
-
-    def record(self, part, what, unit, figures):
-        """`figures`: {peer: [a value per round]}."""
-        base = figures.get("pgbouncer")
+    def record(self, part, what, unit, figures, base="pgbouncer", goal=None):
+        """`figures`: {who: [a value per round]}; `goal`: what pgha's median, or its ratio to `base`, must not exceed."""
         for name, values in figures.items():
             row = {"part": part, "what": what, "unit": unit, "peer": name, "median": statistics.median(values),
                    "min": min(values), "max": max(values), "load": os.getloadavg()[0]}
-            if base and name != "pgbouncer" and len(base) == len(values):
-                ratios = [a / b for a, b in zip(values, base) if b]
+            others = figures.get(base)
+            if others and name != base and len(others) == len(values):
+                ratios = [a / b for a, b in zip(values, others) if b]
                 if ratios:
                     row |= {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+            if goal and name == goal[0]:
+                value = row.get("ratio") if goal[1] == "ratio" else row[goal[1]]
+                row |= {"goal": goal[2], "of": goal[1]}
+                if value is not None:
+                    row["met"] = value >= -goal[2] if goal[2] < 0 else value <= goal[2]
             self.rows.append(row)
-            ratio = f"{row['ratio']:6.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f})" if "ratio" in row else ""
-            print(f"  {what:34} {name:10} {row['median']:10.1f} {unit:9} {row['min']:.1f}-{row['max']:.1f} {ratio}", flush=True)
+            print("  " + line(row), flush=True)
 
-    def transactions(self, peer, clients, mode, seconds, extra=()):
-        before = cpu_seconds(peer.pids)
-        out = pgbench(peer.port, "-n", "-S", "-c", str(clients), "-j", "2", "-T", str(seconds), "-M", mode, *extra)
-        count = int(re.search(r"actually processed: (\d+)", out).group(1))
-        return (cpu_seconds(peer.pids) - before) * 1e6 / count, out
+    # -- CPU and calls per transaction
+
+    def spent(self, peer, *words):
+        before = peer.microseconds
+        count = transactions(pgbench(peer.port, "-n", *words))
+        if count == 0:
+            raise NotMeasured(f"{peer.name}: no transaction in time")
+        return (peer.microseconds - before) / count
 
     def cpu(self):
-        peers = self.peers("pgha", "pgbouncer", "haproxy", "pgpool")
+        peers = self.bed.peers("pgha", "pgha-tcp", "pgbouncer", "pgbouncer-unix", "haproxy", "pgpool")
         for clients in (8, 64):
-            for mode in ("simple", "extended", "prepared"):
-                figures = {}
-                for _ in range(self.options.rounds):
+            figures = {mode: {} for mode in MODES}
+            for round in range(self.options.rounds):
+                for mode in MODES:
                     for peer in peers:
                         # Debian's PgBouncer (1.18) knows no prepared statements in transaction mode.
-                        if peer.name == "pgbouncer" and mode == "prepared":
+                        if peer.name.startswith("pgbouncer") and mode == "prepared":
                             continue
-                        figures.setdefault(peer.name, []).append(self.transactions(peer, clients, mode, self.options.seconds)[0])
-                self.record("cpu", f"CPU, {mode}, {clients} clients", "us/txn", figures)
+                        # For orientation only.
+                        if peer.name in ("haproxy", "pgpool") and round > 0:
+                            continue
+                        figures[mode].setdefault(peer.name, []).append(self.spent(
+                            peer, "-S", "-c", str(clients), "-j", "2", "-T", str(self.options.seconds), "-M", mode))
+            for mode in MODES:
+                self.record("cpu", f"CPU, {mode}, {clients} clients", "us/txn", figures[mode], goal=("pgha", "ratio", 0.85))
+            own = {"simple": figures["simple"].get("pgha"), "prepared": figures["prepared"].get("pgha")}
+            if own["simple"]:
+                self.record("cpu", f"CPU, prepared to simple, {clients} clients", "us/txn", own, base="simple",
+                            goal=("prepared", "ratio", 1.05))
 
     def syscalls(self):
-        for peer in self.peers("pgha", "pgbouncer", "haproxy"):
+        for peer in self.bed.peers("pgha", "pgbouncer", "haproxy"):
             for clients in (8, 64):
-                name = f"{self.folder}/strace"
-                tracer = subprocess.Popen(["strace", "-f", "-c", "-o", name, "-p", str(peer.process.pid)], stderr=subprocess.DEVNULL)
+                name = f"{self.bed.folder}/strace"
+                tracer = subprocess.Popen(["strace", "-f", "-c", "-o", name, "-p", str(peer.process.pid)],
+                                          stderr=subprocess.DEVNULL)
                 time.sleep(0.5)
-                out = pgbench(peer.port, "-n", "-S", "-c", str(clients), "-j", "2", "-t", str(4000 // clients))
-                tracer.send_signal(signal.SIGINT)
+                count = transactions(pgbench(peer.port, "-n", "-S", "-c", str(clients), "-j", "2", "-t", str(8000 // clients)))
+                tracer.terminate()
                 tracer.wait()
                 calls = int(re.search(r"(\d+)(?:\s+\d+)?\s+total", open(name).read()).group(1))
-                self.record("syscalls", f"system calls, {clients} clients", "/txn", {peer.name: [calls / 4000]})
+                self.record("syscalls", f"system calls, {clients} clients", "/txn", {peer.name: [calls / count]},
+                            goal=("pgha", "median", 5.5))
 
     def instructions(self):
         def count(start):
-            name = f"{self.folder}/callgrind"
             totals = []
-            for transactions in (50, 300):
+            # The difference of two runs: starting and logging in do not count.
+            for amount in (100, 1100):
+                name = f"{self.bed.folder}/callgrind.{amount}"
                 peer = start(("valgrind", "--tool=callgrind", f"--callgrind-out-file={name}"))
-                pgbench(peer.port, "-n", "-S", "-c", "8", "-j", "1", "-t", str(transactions))
+                pgbench(peer.port, "-n", "-S", "-c", "8", "-j", "1", "-t", str(amount))
                 peer.stop()
                 totals.append(int(re.search(r"^(?:summary|totals): (\d+)", open(name).read(), re.M).group(1)))
-            return (totals[1] - totals[0]) / (8 * 250)
-        self.record("instructions", "user instructions, 8 clients", "/txn", {"pgha": [count(lambda p: self.pgha(prefix=p))]})
+            return (totals[1] - totals[0]) / 8000
+        for name, start in (("pgha", lambda prefix: self.bed.pgha(prefix=prefix)),
+                            ("pgbouncer", lambda prefix: self.bed.pgbouncer(prefix=prefix))):
+            self.record("instructions", "user instructions, simple, 8 clients", "/txn", {name: [count(start)]},
+                        goal=("pgha", "median", 1500))
 
     def bytes(self):
-        script = f"{self.folder}/big.sql"
+        script = f"{self.bed.folder}/big.sql"
         with open(script, "w") as f:
             f.write("select repeat('x', 1000) from generate_series(1, 10000);\n")
         figures = {}
-        peers = self.peers("pgha", "pgbouncer", "haproxy")
+        peers = self.bed.peers("pgha", "pgha-tcp", "pgbouncer", "haproxy")
         for _ in range(self.options.rounds):
             for peer in peers:
-                before = cpu_seconds(peer.pids)
-                out = pgbench(peer.port, "-n", "-f", script, "-c", "2", "-T", str(self.options.seconds))
-                count = int(re.search(r"actually processed: (\d+)", out).group(1))
-                figures.setdefault(peer.name, []).append((cpu_seconds(peer.pids) - before) * 1e6 / (count * 10))
-        self.record("bytes", "CPU of large results", "us/MB", figures)
+                # Ten megabytes each.
+                figures.setdefault(peer.name, []).append(
+                    self.spent(peer, "-f", script, "-c", "2", "-T", str(self.options.seconds)) / 10)
+        self.record("bytes", "CPU of large results", "us/MB", figures, goal=("pgha", "ratio", 0.5))
+
+    def threads(self):
+        one, two = self.bed.pgha(), self.bed.pgha("--threads", "2")
+        figures = {"1 thread": [], "2 threads": []}
+        for _ in range(self.options.rounds):
+            for name, peer in (("1 thread", one), ("2 threads", two)):
+                figures[name].append(self.spent(peer, "-S", "-c", "64", "-j", "2", "-T", str(self.options.seconds)))
+        self.record("threads", "CPU, simple, 64 clients", "us/txn", figures, base="1 thread",
+                    goal=("2 threads", "ratio", 1.2))
+
+    # -- Many clients
 
     def logged_in(self, port, count):
-        startup = b"user\0postgres\0database\0postgres\0\0"
-        packet = struct.pack("!II", 8 + len(startup), 196608) + startup
+        """So many sessions that do nothing. A hundred at a time: the queue of a listener is finite."""
+        body = b"user\0postgres\0database\0postgres\0\0"
+        packet = struct.pack("!II", 8 + len(body), 196608) + body
         clients = []
-        for _ in range(count):
-            client = socket.create_connection(("127.0.0.1", port))
-            client.sendall(packet)
-            clients.append(client)
-        for client in clients:
-            received = b""
-            while not received.endswith(b"Z\0\0\0\5I"):
-                part = client.recv(65536)
-                if not part:
-                    raise RuntimeError(f"refused: {received!r}")
-                received += part
+        while len(clients) < count:
+            some = [socket.create_connection(("127.0.0.1", port)) for _ in range(min(100, count - len(clients)))]
+            for client in some:
+                client.sendall(packet)
+            for client in some:
+                received = b""
+                while not received.endswith(b"Z\0\0\0\5I"):
+                    part = client.recv(65536)
+                    if not part:
+                        raise NotMeasured(f"refused after {len(clients)}: {received!r}")
+                    received += part
+            clients += some
         return clients
 
     def idle(self):
-        for peer in self.peers("pgha", "pgbouncer"):
+        for peer in self.bed.peers("pgha", "pgbouncer"):
             # Grown once, so that tables and caches are not counted.
-            warm = self.logged_in(peer.port, 100)
-            before = peer.resident
-            clients = self.logged_in(peer.port, 5000)
+            clients = self.logged_in(peer.port, 100)
+            before, began = peer.resident, time.monotonic()
+            clients += self.logged_in(peer.port, 5000)
+            seconds = time.monotonic() - began
             time.sleep(1)
-            self.record("idle", "memory of an idle client (5,000)", "B", {peer.name: [(peer.resident - before) / 5000]})
-            for client in clients + warm:
+            self.record("idle", "memory of an idle client (5,000)", "B", {peer.name: [(peer.resident - before) / 5000]},
+                        goal=("pgha", "median", 400))
+            self.record("idle", "5,000 clients log in", "s", {peer.name: [seconds]})
+            for client in clients:
                 client.close()
 
     def latencies(self, peer, clients):
-        prefix = f"{self.folder}/lat-{time.monotonic_ns()}"
-        pgbench(peer.port, "-n", "-S", "-c", str(clients), "-j", "2", "-T", str(self.options.seconds), "-l", f"--log-prefix={prefix}")
+        prefix = f"{self.bed.folder}/lat-{time.monotonic_ns()}"
+        pgbench(peer.port, "-n", "-S", "-c", str(clients), "-j", "2", "-T", str(self.options.seconds), "-l",
+                f"--log-prefix={prefix}")
         values = []
-        for name in os.listdir(self.folder):
+        for name in os.listdir(self.bed.folder):
             if name.startswith(os.path.basename(prefix)):
-                with open(f"{self.folder}/{name}") as f:
+                with open(f"{self.bed.folder}/{name}") as f:
                     values += [int(line.split()[2]) for line in f]
-                os.remove(f"{self.folder}/{name}")
+                os.remove(f"{self.bed.folder}/{name}")
         return statistics.quantiles(values, n=100)[98]
 
     def p99(self):
         figures = {}
-        peers = self.peers("pgha", "pgbouncer", "haproxy")
+        peers = self.bed.peers("pgha", "pgha-tcp", "pgbouncer", "haproxy")
         for _ in range(self.options.rounds):
             for peer in peers:
                 figures.setdefault(peer.name, []).append(self.latencies(peer, 64))
-        self.record("p99", "p99 latency, 64 clients", "us", figures)
+        self.record("p99", "p99 latency, 64 clients", "us", figures, goal=("pgha", "ratio", 1.0))
 
     def many(self):
-        for peer in self.peers("pgha", "pgbouncer"):
-            alone = self.latencies(peer, 200)
+        for peer in self.bed.peers("pgha", "pgbouncer"):
+            alone = [self.latencies(peer, 200) for _ in range(3)]
             clients = self.logged_in(peer.port, 9800)
-            among = self.latencies(peer, 200)
-            self.record("many", "p99, 200 active alone", "us", {peer.name: [alone]})
-            self.record("many", "p99, 200 active of 10,000", "us", {peer.name: [among]})
+            among = [self.latencies(peer, 200) for _ in range(3)]
+            self.record("many", f"p99 of 200 active, {peer.name}", "us", {"alone": alone, "of 10,000": among},
+                        base="alone", goal=("of 10,000", "ratio", 1.2) if peer.name == "pgha" else None)
             for client in clients:
                 client.close()
 
-    def threads(self):
-        one, two = self.pgha(), self.pgha("--threads", "2")
-        figures = {"1 thread": [], "2 threads": []}
-        for _ in range(self.options.rounds):
-            for name, peer in (("1 thread", one), ("2 threads", two)):
-                figures[name].append(self.transactions(peer, 64, "simple", self.options.seconds)[0])
-        self.record("threads", "CPU, simple, 64 clients", "us/txn", figures)
-
     def logins(self):
-        run("psql", "-h", "127.0.0.1", "-p", str(self.server.port), "-U", "postgres", "-c",
+        run("psql", "-h", "127.0.0.1", "-p", str(self.bed.server.port), "-U", "postgres", "-c",
             "alter role postgres password 'secret'", "postgres")
-        users = f"{self.folder}/users"
+        users = f"{self.bed.folder}/users"
         with open(users, "w") as f:
             f.write('"postgres" "secret"\n')
         os.chmod(users, 0o600)
         os.environ["PGPASSWORD"] = "secret"
-        peers = [self.pgha("--users-file", users), self.pgbouncer("scram-sha-256", '"postgres" "secret"')]
+        peers = [self.bed.pgha("--users-file", users), self.bed.pgbouncer("scram-sha-256", '"postgres" "secret"')]
         figures = {}
         for _ in range(self.options.rounds):
             for peer in peers:
                 out = pgbench(peer.port, "-n", "-S", "-C", "-c", "8", "-j", "2", "-T", str(self.options.seconds))
                 figures.setdefault(peer.name, []).append(float(re.search(r"tps = ([\d.]+)", out).group(1)))
-        self.record("logins", "SCRAM log-ins", "/s", figures)
+        del os.environ["PGPASSWORD"]
+        # At least as many.
+        self.record("logins", "SCRAM log-ins", "/s", figures, goal=("pgha", "ratio", -1.0))
+
+    # -- Whole clusters
+
+    def switchover(self):
+        cluster = Cluster()
+        try:
+            pgbench(cluster.port, "-i", "-q", "-s", "10", user="demo", database="demo", environment=cluster.environment)
+            stalls, usual, errors = [], [], []
+            for _ in range(self.options.switchovers):
+                cluster.wait_until_complete()
+                load = Load(cluster, 32, 5)
+                time.sleep(2)
+                began = time.time()
+                cluster.switch_over()
+                found, wrong = load.end()
+                stalls.append(max(ms for end, ms in found if end >= began))
+                usual += [ms for end, ms in found if end < began]
+                errors += wrong
+            self.record("switchover", "errors of 32 TPC-B clients", "", {"pgha": [len(errors)]}, goal=("pgha", "max", 0))
+            self.record("switchover", f"longest transaction, {len(stalls)} switchovers", "ms", {"pgha": stalls},
+                        goal=("pgha", "median", 150))
+            self.record("switchover", "the worst of them", "ms", {"pgha": [max(stalls)]}, goal=("pgha", "max", 300))
+            self.record("switchover", "p99 of transactions before", "ms", {"pgha": [statistics.quantiles(usual, n=100)[98]]})
+            for error in errors[:5]:
+                print(f"  {error}")
+        finally:
+            cluster.stop()
+
+    def failover(self):
+        cluster = Cluster()
+        try:
+            clients = [Client(cluster.port, "demo", "demo", cluster.password()) for _ in range(8)]
+            errors = answers(clients[:1], "create table bench_failover (at timestamptz)")[1]
+            stalls = []
+            for _ in range(self.options.kills):
+                cluster.wait_until_complete()
+                # The minimum interval between failovers is for faults, not for benches.
+                time.sleep(10)
+                errors += answers(clients, "insert into bench_failover values (now())")[1]
+                began = time.monotonic()
+                cluster.kill_primary()
+                # Nobody is in the middle of anything; the next transactions begin while the primary is gone.
+                time.sleep(0.02)
+                ended, wrong = answers(clients, "insert into bench_failover values (now())")
+                stalls.append((max(ended) - began) * 1000)
+                errors += wrong
+            self.record("failover", "errors between transactions, SIGKILL", "", {"pgha": [len(errors)]}, goal=("pgha", "max", 0))
+            self.record("failover", f"longest wait, {len(stalls)} kills", "ms", {"pgha": stalls}, goal=("pgha", "max", 300))
+            for error in errors[:5]:
+                print(f"  {error}")
+        finally:
+            cluster.stop()
+
+
+def line(row):
+    ratio = f"{row['ratio']:5.2f} ({row['ratio_min']:.2f}-{row['ratio_max']:.2f})" if "ratio" in row else ""
+    goal = ""
+    if "met" in row:
+        sign = "at least" if row["goal"] < 0 else "at most"
+        goal = f"{'met' if row['met'] else 'MISSED'}: {row['of']} {sign} {abs(row['goal'])}"
+    return (f"{row['what']:38} {row['peer']:14} {row['median']:10.1f} {row['unit']:7} "
+            f"{row['min']:.1f}-{row['max']:.1f} {ratio:17} {goal}").rstrip()
 
 
 def main():
@@ -402,29 +286,31 @@ def main():
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--switchovers", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--only", type=lambda text: text.split(","), default=None)
     options = parser.parse_args()
+    if not os.path.exists(PGHA):
+        parser.error(f"{PGHA} is not there: run 'make release', or name it in PGHA_EXECUTABLE")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    unpack_peers()
-    bench = Bench(options)
-    began = time.time()
+    unpack()
+    bench, began, load = Bench(options), time.time(), os.getloadavg()
     try:
         for part in options.parts.split(","):
-            print(f"{part} (load {os.getloadavg()[0]:.1f})", flush=True)
-            try:
-                getattr(bench, part)()
-            except (RuntimeError, subprocess.CalledProcessError) as error:
-                print(f"  not measured: {error}")
-            for peer in bench.started:
-                peer.stop()
-            bench.started = []
+            bench.measure(part)
     finally:
-        bench.stop()
+        if bench.bed:
+            bench.bed.close()
     os.makedirs(f"{SCRATCH}/bench", exist_ok=True)
     name = f"{SCRATCH}/bench/pooler-{time.strftime('%Y%m%dT%H%M%S')}.json"
     with open(name, "w") as f:
-        json.dump({"seconds": time.time() - began, "cpus": os.cpu_count(), "load": os.getloadavg(), "rows": bench.rows}, f, indent=1)
+        json.dump({"seconds": time.time() - began, "cpus": os.cpu_count(), "load_before": load,
+                   "load_after": os.getloadavg(), "rows": bench.rows}, f, indent=1)
+    print(f"\nGoals, {time.time() - began:.0f} s, {os.cpu_count()} cores, load {load[0]:.1f} before, {os.getloadavg()[0]:.1f} after:")
+    for row in bench.rows:
+        if "met" in row:
+            print("  " + line(row))
     print(name)
 
 
