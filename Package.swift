@@ -170,14 +170,14 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], exclude: ["Scenarios"],
             swiftSettings: strict),
+        // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
+        .testTarget(
+            name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
         .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
         // `make faults`; skipped elsewhere.
         .testTarget(
             name: "FaultTests", dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore"],
             exclude: ["SteppedClock.c"], swiftSettings: strict),
-        // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
-        .testTarget(
-            name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )
