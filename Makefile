@@ -71,9 +71,9 @@ simulate: release ## Simulate whole clusters with the release build: SEEDS=10000
 	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
 
 .PHONY: faults
-faults: build ## Real faults on whole clusters, as root: ARGS="--filter NetworkTests"
+faults: build ## Real faults on whole clusters, as root: FILTER=NetworkTests
 	@export PGHA_FAULTS=1 PGHA_FAULT_LOGS="$(abspath $(scratch))/faults"; $(own_network) \
-		swift test --skip-build --no-parallel --filter FaultTests $(swift_flags) $(ARGS)
+		swift test --skip-build --no-parallel --filter "FaultTests.*($(FILTER))" $(swift_flags) $(ARGS)
 
 .PHONY: chaos
 chaos: build ## Random real faults under load and a checker, as root: MINUTES=30 SEED=1
