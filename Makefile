@@ -55,6 +55,10 @@ bench-failover: release ## Measure failover and switchover with the release buil
 bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy and pgpool: ARGS="--parts cpu,idle"
 	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" python3 Tests/Benchmarks/PoolerBench/bench.py $(ARGS)
 
+.PHONY: soak
+soak: build ## Let clients and servers of a pooled cluster die at random and look for what is lost or kept: MINUTES=30
+	@PGHA_SOAK_MINUTES=$(or $(MINUTES),30) swift test --skip-build --filter SoakTests $(swift_flags) $(ARGS)
+
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
 	@mkdir -p "$(scratch)/fuzz/wire-corpus"
