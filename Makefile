@@ -29,11 +29,22 @@ test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 
 demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
 	@exec "$(scratch)/debug/pgha" demo $(ARGS)
 
+release bench-failover bench-pooler: export PGHA_SOURCE := $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null)
+
 .PHONY: release
 release: packages ## Build the executable for use: $(scratch)/pgha, needs libpq5, libsqlite3-0 and zlib1g
 	@swift build -c release --static-swift-stdlib --product pgha $(swift_flags)
 	@strip -o "$(scratch)/pgha" "$(scratch)/release/pgha"
 	@ls -lh "$(scratch)/pgha"
+
+.PHONY: deb
+deb: release ## Make a Debian package of the release build: $(scratch)/deb/pgha_VERSION_ARCHITECTURE.deb
+	@deploy/debian/build "$(scratch)/pgha" "$(scratch)/deb"
+
+# PGHA_EXECUTABLE=FILE takes that executable in place of one that is built within the image's first stages.
+.PHONY: image
+image: ## Build the images pgha and pgha-postgres with docker or podman: ENGINE=podman ARGS="--build-arg POSTGRES=17"
+	@deploy/image $(ARGS)
 
 .PHONY: bench-failover
 bench-failover: release ## Measure failover and switchover with the release build
@@ -43,6 +54,10 @@ bench-failover: release ## Measure failover and switchover with the release buil
 .PHONY: bench-pooler
 bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy and pgpool: ARGS="--parts cpu,idle"
 	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" python3 Tests/Benchmarks/PoolerBench/bench.py $(ARGS)
+
+.PHONY: soak
+soak: build ## Let clients and servers of a pooled cluster die at random and look for what is lost or kept: MINUTES=30
+	@PGHA_SOAK_MINUTES=$(or $(MINUTES),30) swift test --skip-build --filter SoakTests $(swift_flags) $(ARGS)
 
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
@@ -58,6 +73,16 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 .PHONY: simulate
 simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
 	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
+
+.PHONY: faults
+faults: build ## Real faults on whole clusters, as root: FILTER=NetworkTests
+	@export PGHA_FAULTS=1 PGHA_FAULT_LOGS="$(abspath $(scratch))/faults"; $(own_network) \
+		swift test --skip-build --no-parallel --filter "FaultTests.*($(FILTER))" $(swift_flags) $(ARGS)
+
+.PHONY: chaos
+chaos: build ## Random real faults under load and a checker, as root: MINUTES=30 SEED=1
+	@$(own_network) "$(scratch)/debug/pgha-chaos" --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) \
+		--output "$(scratch)/chaos" $(ARGS)
 
 .PHONY: format
 format: toolchain ## Format the sources in place

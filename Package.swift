@@ -24,6 +24,9 @@ let configuration = Target.Dependency.product(name: "Configuration", package: "s
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// `make release` says what it builds; nothing else needs to be compiled again when that changes.
+let source = Context.environment["PGHA_SOURCE"].map { [CSetting.define("PGHA_SOURCE", to: "\"\($0)\"")] } ?? []
+
 let package = Package(
     name: "pgha",
     platforms: [.macOS(.v15)],
@@ -48,6 +51,7 @@ let package = Package(
         .target(name: "CPGHASystem"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CPGHALoop"),
+        .target(name: "CPGHABuild", cSettings: source),
 
         // PostgreSQL's protocol: bytes to messages and back, no sockets.
         .target(name: "PGHAWire", dependencies: ["COpenSSL"], swiftSettings: strict),
@@ -100,7 +104,7 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
+                "CPGHASystem", "CPGHABuild", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
                 "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
@@ -114,6 +118,13 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
+        // Judges logs of clients: lost, doubled, stale, two leaders. Imports nothing.
+        .target(name: "PGHAChecker", swiftSettings: strict),
+        // `make chaos`: random faults on a real cluster under load.
+        .executableTarget(
+            name: "pgha-chaos",
+            dependencies: ["PGHATesting", "PGHAChecker", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
+            path: "Tests/Chaos", swiftSettings: strict),
         .testTarget(
             name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
@@ -159,6 +170,31 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["PGHASimulation", "PGHACore"], exclude: ["Scenarios"],
             swiftSettings: strict),
+        // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
+        .testTarget(
+            name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
+        .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
+        // `make faults`; skipped elsewhere.
+        .testTarget(
+            name: "FaultTests", dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore"],
+            exclude: ["SteppedClock.c"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )
+
+// For deploy/Dockerfile. Dependencies are compiled in a layer that only this file invalidates, so without a source of
+// pgha; then pgha alone, so that a changed test builds no image anew.
+switch Context.environment["PGHA_PACKAGE"] {
+case "dependencies":
+    package.products = []
+    package.targets = [
+        .executableTarget(
+            name: "dependencies",
+            dependencies: [
+                log, lifecycle, unixSignals, hummingbird, httpClient, nioCore, nioPosix, nioHTTP1, grdb, configuration,
+                yams, arguments,
+            ])
+    ]
+case "pgha": package.targets.removeAll { $0.isTest || ["PGHATesting", "pgha-bench"].contains($0.name) }
+default: break
+}

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Logging
 import PGHAClient
 import PGHACore
 import PGHAPostgres
@@ -79,6 +80,16 @@ extension Agent {
             agent.keepsRunning = false
             try await agent.stop(request.mode)
             return AgentResult()
+        }
+    }
+
+    /// The agent's end is the server's: an orderly shutdown, whose checkpoint saves the next start from recovery.
+    func stopWithAgent() async {
+        self.keepsRunning = false
+        do {
+            try await self.stop(Self.cleanStop(drain: .seconds(30)))
+        } catch {
+            self.logger.warning("the server is not shut down", metadata: ["why": "\(error)"])
         }
     }
 

@@ -6,9 +6,11 @@ import ServiceLifecycle
 
 /// The agent as a service: its HTTP interface, its tick, and the server it is the parent of.
 ///
-/// Its end, graceful or not, leaves PostgreSQL running: the next agent for the directory adopts it.
+/// Its end, graceful or not, leaves PostgreSQL running: the next agent for the directory adopts it. But where all
+/// processes end with the agent, as in a container, it can be told to shut PostgreSQL down first.
 package struct AgentService: Service {
     private let agent: Agent
+    private let stopsServer: Bool
     private let application: Application<RouterResponder<AgentRoutes.Context>>
 
     /// Checks everything that can be wrong before anything is changed.
@@ -26,6 +28,7 @@ package struct AgentService: Service {
         try directory.lock()
         let others = settings.data == nil ? nil : AdoptedServer.programs(directory.data)
         let programs = try await ServerPrograms.find(given: settings.binaryDirectory ?? others)
+        self.stopsServer = settings.stopsServer
         self.agent = Agent(
             node: settings.node, directory: directory, programs: programs,
             pledges: try PledgeFile(path: directory.pledgeFile), setup: try Agent.keptSetup(directory.setupFile),
@@ -66,5 +69,6 @@ package struct AgentService: Service {
             defer { group.cancelAll() }
             try await group.waitForAll()
         }
+        if self.stopsServer { await self.agent.stopWithAgent() }
     }
 }

@@ -16,12 +16,14 @@ package struct AgentSettings: Sendable {
     package var tokenFile: String
     /// Where PostgreSQL's programs are; nil: looked for.
     package var binaryDirectory: String?
+    /// Whether a graceful end of the agent shuts PostgreSQL down.
+    package var stopsServer: Bool
 
     package static let defaultListen = "127.0.0.1:8433"
 
     package init(
         node: NodeName, directory: String, data: String? = nil, listen: String = AgentSettings.defaultListen,
-        tokenFile: String, binaryDirectory: String? = nil
+        tokenFile: String, binaryDirectory: String? = nil, stopsServer: Bool = false
     ) {
         self.node = node
         self.directory = directory
@@ -29,6 +31,7 @@ package struct AgentSettings: Sendable {
         self.listen = listen
         self.tokenFile = tokenFile
         self.binaryDirectory = binaryDirectory
+        self.stopsServer = stopsServer
     }
 
     /// Host and port; `[::1]:8433` for IPv6.

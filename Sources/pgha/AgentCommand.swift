@@ -21,6 +21,7 @@ struct AgentCommand: AsyncParsableCommand {
     @Option(help: .setting("listen", of: .agent)) var listen: String?
     @Option(help: .setting("token_file", of: .agent)) var tokenFile: String?
     @Option(help: .setting("pg_bindir", of: .agent)) var pgBindir: String?
+    @Option(help: .setting("at_exit", of: .agent)) var atExit: String?
 
     @OptionGroup var options: ServiceOptions
 
@@ -29,11 +30,12 @@ struct AgentCommand: AsyncParsableCommand {
             file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
             flags: self.options.flags([
                 "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen, "token_file": self.tokenFile,
-                "pg_bindir": self.pgBindir,
+                "pg_bindir": self.pgBindir, "at_exit": self.atExit,
             ]))
         let settings = AgentSettings(
             node: configuration.node, directory: configuration.directory, data: configuration.data,
-            listen: configuration.listen.description, tokenFile: configuration.tokenFile, binaryDirectory: configuration.binaryDirectory)
+            listen: configuration.listen.description, tokenFile: configuration.tokenFile,
+            binaryDirectory: configuration.binaryDirectory, stopsServer: configuration.stopsServer)
         let logger = configuration.log.start(label: "pgha.agent")
         let service: AgentService
         do {

@@ -26,6 +26,9 @@ struct InitCommand: AsyncParsableCommand {
     @Flag(help: "Take over servers that run already.")
     var adopt = false
 
+    @Flag(help: "Succeed without a change where the controller has this cluster already: for what runs at every start.")
+    var ifMissing = false
+
     @Option(
         help: ArgumentHelp(
             "With --adopt: a file with a superuser's connection string, such as 'user=postgres password=…'. Host and port "
@@ -54,6 +57,10 @@ struct InitCommand: AsyncParsableCommand {
     func run() async throws {
         let spec = try SpecFile.read(self.file)
         let client = try self.options.client()
+        if self.ifMissing, let report = try await self.existing(spec.name, client) {
+            try self.options.show(report, [[Styled("the cluster \(spec.name) is there already")]])
+            return
+        }
         if let superuserFile = self.superuserFile {
             let installer = SchemaInstaller(
                 superuser: try SuperuserFile.read(superuserFile), passwords: try self.passfile.map { try Passfile.read(path: $0) })
@@ -62,6 +69,12 @@ struct InitCommand: AsyncParsableCommand {
         }
         let accepted = try await client.initialize(InitRequest(spec: SpecDocument(spec), adopt: self.adopt))
         try await self.wait.finish(accepted, .formed, timeout: .seconds(3600), self.options, client: client)
+    }
+
+    /// Another cluster's controller is left to refuse.
+    private func existing(_ name: String, _ client: ControllerClient) async throws -> StatusReport? {
+        let report = try await client.status()
+        return report.cluster == name ? report : nil
     }
 }
 

@@ -9,6 +9,7 @@ struct PGHA: AsyncParsableCommand {
             Exit codes: 0 done, 1 it failed, 2 the cluster refused and nothing was changed, 3 the controller cannot \
             be reached, 64 wrong usage. A cluster that is degraded or at risk is shown as such and is no error.
             """,
+        version: Version.text,
         groupedSubcommands: [
             CommandGroup(
                 name: "Cluster:",
@@ -20,7 +21,9 @@ struct PGHA: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Services:",
-                subcommands: [ControllerCommand.self, AgentCommand.self, PoolerCommand.self, DemoCommand.self]),
+                subcommands: [
+                    ControllerCommand.self, AgentCommand.self, PoolerCommand.self, HealthCommand.self, DemoCommand.self,
+                ]),
             CommandGroup(name: "Tests:", subcommands: [SimulateCommand.self]),
         ])
 

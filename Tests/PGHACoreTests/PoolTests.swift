@@ -91,11 +91,40 @@ import Testing
     }
 }
 
+@Suite("A pooler goes by the newest term") struct PoolTopologyTests {
+    private func topology(_ term: UInt64, _ leader: String?, claim: UInt64? = nil) -> PoolTopology {
+        PoolTopology(
+            term: Term(term), leader: leader.map { PoolTopology.Node(name: NodeName($0)!, host: "h", port: 1) },
+            claim: claim.map { Term($0) })
+    }
+
+    /// A controller that has not heard of its end yet still says so.
+    @Test func noWordOfAnOlderTermIsTaken() {
+        #expect(!self.topology(4, "a").replaces(self.topology(5, "b")))
+        #expect(self.topology(5, "b", claim: 6).replaces(self.topology(5, "b")))
+        #expect(!self.topology(5, "b").replaces(self.topology(5, "b")))
+        #expect(self.topology(1, "a").replaces(.unknown))
+    }
+
+    @Test func aConnectionIsGoodForItsTermAlone() {
+        let (a, b) = (NodeName("a")!, NodeName("b")!)
+        let now = self.topology(5, "b")
+        #expect(!now.outdates(Term(5), to: b))
+        // b leads on under a new term, or led before: what runs on the old connection belongs to the old term.
+        #expect(now.outdates(Term(4), to: b))
+        #expect(now.outdates(Term(5), to: a))
+        #expect(now.outdates(Term(6), to: a))
+        #expect(!self.topology(5, "b", claim: 6).outdates(Term(6), to: a))
+        #expect(self.topology(5, nil).outdates(Term(5), to: b))
+    }
+}
+
 @Suite("Reads go where they are answered best") struct ReadBalancerTests {
-    private func node(_ name: String, lag: UInt64? = 0, seconds: Double? = 0, noRead: Bool = false) -> PoolTopology.Node
-    {
+    private func node(
+        _ name: String, lag: UInt64? = 0, seconds: Double? = 0, noRead: Bool = false, zone: String? = nil
+    ) -> PoolTopology.Node {
         PoolTopology.Node(
-            name: NodeName(name)!, host: "h", port: 1, lagBytes: lag, lagSeconds: seconds, noRead: noRead)
+            name: NodeName(name)!, host: "h", port: 1, lagBytes: lag, lagSeconds: seconds, noRead: noRead, zone: zone)
     }
 
     private func topology(_ standbys: PoolTopology.Node...) -> PoolTopology {
@@ -107,8 +136,9 @@ import Testing
         var generator = SeededGenerator(seed: 1)
         var counts: [String: Int] = [:]
         for _ in 0..<1000 {
-            switch balancer.choose(topology, at: .origin, random: generator.next(), load: { load[$0.text] ?? 0 }) {
-            case .standby(let name): counts[name.text, default: 0] += 1
+            let names = topology.standbys.map(\.name.text)
+            switch balancer.choose(topology, at: .origin, random: generator.next(), load: { load[names[$0]] ?? 0 }) {
+            case .standby(let place): counts[names[place], default: 0] += 1
             case .leader: counts["leader", default: 0] += 1
             case .none: counts["none", default: 0] += 1
             }
@@ -141,6 +171,19 @@ import Testing
         var strict = limits
         strict.usesLeader = false
         #expect(self.choices(ReadBalancer(strict), none) == ["none": 1000])
+    }
+
+    @Test func theOwnZoneComesFirstAndTheLeaderLast() {
+        var balancer = ReadBalancer(ReadBalancer.Limits(zone: "x"))
+        let topology = self.topology(
+            self.node("a", zone: "y"), self.node("b", zone: "x"), self.node("c"),
+            self.node("d", lag: 1 << 40, zone: "x"))
+        #expect(self.choices(balancer, topology) == ["b": 1000])
+        balancer.failed(NodeName("b")!, at: .origin)
+        #expect(Set(self.choices(balancer, topology).keys) == ["a", "c"])
+        balancer.limits.zone = nil
+        balancer.answered(NodeName("b")!)
+        #expect(Set(self.choices(balancer, topology).keys) == ["a", "b", "c"])
     }
 
     @Test func aBrokenStandbyComesBackAfterAWhile() {

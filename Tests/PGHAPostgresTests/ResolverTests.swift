@@ -38,4 +38,20 @@ import Testing
         #expect(await resolver.addresses(of: "db.example", until: .now + .seconds(5)) == ["10.0.0.7"])
         #expect(await resolver.addresses(of: "other.example", until: .now + .seconds(5)) == [])
     }
+
+    /// With the old answer the connection still has nearly all of its time.
+    @Test func aSilentNameServerDoesNotUseUpTheTimeForTheConnection() async {
+        let isSilent = Atomic<Bool>(false)
+        let resolver = AddressResolver { _ in
+            while isSilent.load(ordering: .relaxed) { usleep(10_000) }
+            return ["10.0.0.7"]
+        }
+        #expect(await resolver.addresses(of: "db.example", until: .now + .seconds(60)) == ["10.0.0.7"])
+        isSilent.store(true, ordering: .relaxed)
+        resolver.expire("db.example")
+        let began = ContinuousClock.now
+        #expect(await resolver.addresses(of: "db.example", until: .now + .seconds(60)) == ["10.0.0.7"])
+        #expect(ContinuousClock.now - began < .seconds(30))
+        isSilent.store(false, ordering: .relaxed)
+    }
 }

@@ -2,7 +2,8 @@ import PGHAWire
 import Testing
 
 @Suite("Statements are told apart by their text") struct StatementClassifierTests {
-    static let classifier = StatementClassifier(volatileFunctions: ["app.enqueue"])
+    static let classifier = StatementClassifier(
+        volatileFunctions: ["app.enqueue"], readFunctions: ["app.total_of", "rate"])
 
     private func classify(_ text: String, _ strings: StringSyntax = .standard) -> StatementSummary {
         Array(text.utf8).withExactBytes { Self.classifier.classify($0, strings: strings) }

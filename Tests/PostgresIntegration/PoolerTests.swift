@@ -139,11 +139,11 @@ extension RealClusters {
                 _ = try await inside.query("INSERT INTO ids VALUES (-1, 'x')")
                 let leader = try await cluster.leader()
                 let processes = cluster.serverPIDs(leader)
-            let killed = ContinuousClock.now
-            cluster.killPostmaster(leader)
-            // Its backends notice by themselves; one that has not yet would still begin a transaction.
-            let deadline = killed + .milliseconds(100)
-            while ContinuousClock.now < deadline, processes.contains(where: { kill($0, 0) == 0 }) { usleep(100) }
+                let killed = ContinuousClock.now
+                cluster.killPostmaster(leader)
+                // Its backends notice by themselves; one that has not yet would still begin a transaction.
+                let deadline = killed + .milliseconds(100)
+                while ContinuousClock.now < deadline, processes.contains(where: { kill($0, 0) == 0 }) { usleep(100) }
                 let began = ContinuousClock.now
                 var longest = Duration.zero
                 for id in 1...2000 where ContinuousClock.now - began < .seconds(5) {

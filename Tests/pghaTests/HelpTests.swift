@@ -21,6 +21,22 @@ import Testing
         if let error { #expect(PGHA.exitCode(for: error) == .validationFailure) }
     }
 
+    @Test(arguments: [
+        ("", "dev"), ("v1.2.3", "1.2.3"), ("v1.2.3-4-g0123abc", "dev (v1.2.3-4-g0123abc)"),
+        ("v1.2.3-dirty", "dev (v1.2.3-dirty)"), ("0123abc", "dev (0123abc)"),
+    ])
+    func onlyATagIsAVersion(source: String, version: String) {
+        #expect(Version.text(source: source) == version)
+    }
+
+    @Test func theVersionIsPrinted() {
+        let end = #expect(throws: (any Error).self) { try PGHA.parseAsRoot(["--version"]) }
+        if let end {
+            #expect(PGHA.exitCode(for: end) == .success)
+            #expect(PGHA.message(for: end) == Version.text)
+        }
+    }
+
     @Test func durationsTakeUnitsAndBareSeconds() throws {
         let command = try #require(
             try PGHA.parseAsRoot(["switchover", "b", "--timeout", "5min"]) as? SwitchoverCommandLine)

@@ -28,7 +28,11 @@ enum Spawn {
     /// What PostgreSQL's programs need of the environment: little, and messages in English, which are parsed.
     static func environment(passfile: String? = nil) -> [String: String] {
         var result = ["LC_ALL": "C", "PATH": "/usr/bin:/bin", "PGSYSCONFDIR": "/nonexistent"]
-        if let home = getenv("HOME") { result["HOME"] = String(cString: home) }
+        // The postmaster gives its backends another likelihood of being killed for memory by these (PostgreSQL manual,
+        // "Linux Memory Overcommit"): a unit that protects the agent would protect every backend otherwise.
+        for name in ["HOME", "PG_OOM_ADJUST_FILE", "PG_OOM_ADJUST_VALUE"] {
+            if let value = getenv(name) { result[name] = String(cString: value) }
+        }
         if let passfile { result["PGPASSFILE"] = passfile }
         return result
     }

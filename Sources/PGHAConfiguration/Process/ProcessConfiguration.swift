@@ -56,6 +56,8 @@ package struct AgentConfiguration: Hashable, Sendable {
     package let tokenFile: String
     /// Nil: looked for.
     package let binaryDirectory: String?
+    /// Whether PostgreSQL is shut down with the agent.
+    package let stopsServer: Bool
     package let log: LogConfiguration
 
     /// Flags over `environment` over `file` (path and text) over the defaults. `flags` go by key: `token_file`.
@@ -74,6 +76,7 @@ package struct AgentConfiguration: Hashable, Sendable {
         self.listen = try layers.listenAddress()
         self.tokenFile = try layers.required("token_file")
         self.binaryDirectory = try layers.text("pg_bindir")
+        self.stopsServer = try layers.required("at_exit") == "stop"
         self.log = try LogConfiguration(layers)
     }
 }

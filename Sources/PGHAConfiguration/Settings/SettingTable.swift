@@ -114,6 +114,10 @@ package enum SettingTable {
                 place: .agent, key: "pg_bindir", kind: .path,
                 fallback: .unset("as pg_config says, else the newest of Debian's version folders"),
                 reason: "The directory of PostgreSQL's programs; never looked for in PATH."),
+            Setting(
+                place: .agent, key: "at_exit", kind: .choice(["leave", "stop"]), fallback: .value("leave"),
+                reason: "What the agent's end means for PostgreSQL: it runs on, or, as in a container that ends with "
+                    + "its first process, is shut down in order before."),
         ] + Self.logging(of: .agent)
 
     private static func logging(of place: Setting.Place) -> [Setting] {

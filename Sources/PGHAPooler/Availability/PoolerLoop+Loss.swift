@@ -11,17 +11,21 @@ extension PoolerLoop {
         if client.pointee.logIn != nil || client.pointee.phase == .attaching {
             // Nothing of the client's was sent: it waits for another.
             if !client.pointee.held.isEmpty { client.pointee.flags.insert(.heldWhole) }
-            self.route(client)
-            return self.enqueue(client)
+            return self.queueAgain(client)
         }
+        if client.pointee.phase == .parked { return self.endParked(client) }
         // Settings that were changed and not read back, or requests that were read and cannot be read again.
         if client.pointee.phase == .settling || self.isWalking {
             return self.closeLost(client, server, unknown: self.isWalking)
         }
-        switch self.loss(of: server, client).answer {
+        let loss = self.loss(of: server, client)
+        client.pointee.flags.remove(.holdsBack)
+        if client.pointee.unitCount == 0 { self.noteWrite(client, server) }
+        switch loss.answer {
         case .carryOn: self.becameIdle(client)
         case .sendAgain: self.sendAgain(client, server)
         case .fail: self.answerOutstanding(of: client, server, Self.transactionLost)
+        case .outcomeUnknown where self.waitForOutcome(client, server): break
         case .outcomeUnknown:
             server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
             self.answerOutstanding(of: client, server, Self.outcomeUnknown)
@@ -41,11 +45,14 @@ extension PoolerLoop {
         loss.isUnsynced = session.hasOpenPipeline
         loss.mayCommit =
             server.pointee.flags.contains(.mayCommit) || (session.status == .idle && session.endsTransactions)
-        loss.isPinned = client.pointee.flags.contains(.pinned) || session.isStreaming
+        loss.isPinned = self.isBound(client, server) || session.isStreaming
         loss.isMidMessage = server.pointee.rest > 0 && !server.pointee.flags.contains(.dropsRest)
         guard let bytes = server.pointee.first.bytes else { return loss }
         let batch = SentBatch(bytes)
-        loss.canRepeat = client.pointee.rest == 0 && client.pointee.held.isEmpty
+        // What is held back was not sent.
+        loss.canRepeat =
+            client.pointee.rest == 0
+            && (client.pointee.held.isEmpty || client.pointee.flags.contains(.holdsBack))
         if client.pointee.trouble.contains(.retried), !batch.onlyBegins { loss.canRepeat = false }
         loss.isHarmless = batch.onlyBegins || server.pointee.pool.pointee.key.target != .leader
         loss.wasNotRun = batch.isPlain && !server.pointee.flags.contains(.mayCommit) && self.wasNotRun(server)
@@ -75,11 +82,10 @@ extension PoolerLoop {
         server.pointee.pool.pointee.statistics.retries &+= 1
         self.forgetOutstanding(of: client, server)
         client.pointee.trouble.insert(.retried)
-        client.pointee.held.keep(bytes)
+        client.pointee.held.putBack(bytes)
         client.pointee.flags.insert(.heldWhole)
         client.pointee.flags.insert(.unread)
-        self.route(client)
-        self.enqueue(client)
+        self.queueAgain(client)
     }
 
     /// What outstanding Parses would have defined is not defined.

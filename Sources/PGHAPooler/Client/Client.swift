@@ -1,3 +1,4 @@
+internal import PGHACore
 internal import PGHAWire
 
 typealias ClientPointer = UnsafeMutablePointer<Client>
@@ -13,12 +14,20 @@ struct Client: BitwiseCopyable {
         case idle
         /// In its pool's queue.
         case waiting
+        /// Waits until a standby has replayed what it must see; in the loop's list of those.
+        case catchingUp
         /// Has a server that is being brought to the client's state.
         case attaching
         /// Has a server.
         case active
         /// Its transaction is over; the server is asked which settings it changed.
         case settling
+        /// Has sent a COMMIT; its server first says which transaction that is.
+        case learning
+        /// Keeps its server and may not begin a transaction: the leader is being replaced.
+        case parked
+        /// Lost its server with a COMMIT under way; the next leader is asked what became of it.
+        case resolving
         /// Its transaction was lost with its server; the pooler answers until the client has ended it. See `trouble`.
         case failed
         /// Talks to the pooler itself; `logIn` is there.
@@ -63,6 +72,14 @@ struct Client: BitwiseCopyable {
         static let replication = Flags(rawValue: 32)
         /// What is held was kept for want of a server: go on with it even if nothing more comes.
         static let heldWhole = Flags(rawValue: 64)
+        /// The server of each of its transactions is chosen by what it sends.
+        static let routed = Flags(rawValue: 128)
+        /// Has a statement under way that may yet go to another server: nothing more is read.
+        static let holdsBack = Flags(rawValue: 256)
+        /// A standby has refused its statement: the leader runs it.
+        static let toLeader = Flags(rawValue: 512)
+        /// In session mode: has state that cannot move.
+        static let holdsState = Flags(rawValue: 1024)
     }
 
     var transport: Transport
@@ -94,6 +111,11 @@ struct Client: BitwiseCopyable {
     var statements: UnsafeMutablePointer<ClientStatements>?
     /// The values of its session's parameters.
     var parameters: Unmanaged<ParameterSet>?
+    /// What it must see where it reads; nil for most.
+    var causal: UnsafeMutablePointer<CausalSession>?
+    /// Bytes of the statement that it has begun, if that is a read that goes anywhere; and the last Parse before it.
+    var unitCount: UInt32 = 0
+    var unitSequence: UInt32 = 0
 
     init(transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64) {
         self.transport = transport

@@ -53,8 +53,7 @@ extension PoolerLoop {
         case .idle:
             // With no server to be had now, the bytes are better left in the socket: nothing is copied. A client
             // that hung up is read at once, because it may be leaving.
-            self.route(client)
-            if self.mustWait(client), !client.pointee.flags.contains(.hungUp) {
+            if self.mustWait(client), client.pointee.flags.isDisjoint(with: [.hungUp, .routed]) {
                 self.enqueue(client)
             } else {
                 self.pump(client)
@@ -64,10 +63,12 @@ extension PoolerLoop {
             if client.pointee.phase == .active || client.pointee.phase == .idle { self.pump(client) }
         case .loggingIn: self.readLogIn(client)
         case .failed: self.pumpFailed(client)
-        case .waiting:
+        case .parked: if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
+        case .resolving: if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
+        case .waiting, .catchingUp:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .console: self.readConsole(client)
-        case .attaching, .settling, .closing, .free: break
+        case .attaching, .settling, .learning, .closing, .free: break
         }
     }
 
@@ -127,7 +128,7 @@ extension PoolerLoop {
 
     /// Ends a client's session: what it holds is given back, what it left open is cleaned up.
     mutating func closeClient(_ client: ClientPointer) {
-        if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
+        self.leaveQueue(client)
         if let server = client.pointee.server { self.abandon(server, by: client) }
         if client.pointee.phase != .closing { self.forget(client) }
         self.dropClient(client)
@@ -139,7 +140,7 @@ extension PoolerLoop {
             self.discardInput(of: client)
             return self.closeClient(client)
         }
-        if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
+        self.leaveQueue(client)
         if let server = client.pointee.server { self.abandon(server, by: client) }
         self.forget(client)
         client.pointee.phase = .closing
@@ -157,6 +158,11 @@ extension PoolerLoop {
         }
     }
 
+    private mutating func leaveQueue(_ client: ClientPointer) {
+        if client.pointee.phase == .waiting { client.pointee.pool?.pointee.removeWaiting(client) }
+        if client.pointee.phase == .catchingUp { self.reading.remove(client) }
+    }
+
     /// Takes it out of its pool's count.
     private mutating func forget(_ client: ClientPointer) {
         if let pool = client.pointee.pool { pool.pointee.clientCount -= 1 }
@@ -170,6 +176,7 @@ extension PoolerLoop {
         PendingOutput.free(client.pointee.output)
         self.endLogIn(client)
         self.releaseStatements(of: client)
+        client.pointee.causal?.deallocate()
         self.parameterTable.release(client.pointee.parameters)
         self.clients.release(client.pointee.index)
     }

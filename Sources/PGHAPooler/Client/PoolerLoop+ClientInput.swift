@@ -36,6 +36,8 @@ extension PoolerLoop {
     /// Back-pressure: nothing is read from a client whose last requests or replies are still on their way.
     @inline(__always) private func canRead(_ client: ClientPointer) -> Bool {
         if client.pointee.output != nil { return false }
+        // One that has gone is read to its end.
+        if client.pointee.flags.intersection([.holdsBack, .hungUp]) == .holdsBack { return false }
         switch client.pointee.phase {
         case .idle: return true
         case .active: return client.pointee.server?.pointee.output == nil
@@ -114,8 +116,13 @@ extension PoolerLoop {
         case closed
     }
 
+    @inline(__always) private mutating func take(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
+        if client.pointee.flags.contains(.routed) { return self.takeRouted(client, bytes) }
+        self.walk(client, bytes)
+    }
+
     /// Walks over a run of the client's messages. Neighbours that go on as they came are one span.
-    private mutating func take(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
+    mutating func walk(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
         guard let base = bytes.baseAddress else { return }
         var start = base
         var span = base
@@ -159,6 +166,7 @@ extension PoolerLoop {
         if let server = client.pointee.server {
             let isWhole = beginsWhole && client.pointee.rest == 0 && client.pointee.held.isEmpty
             server.pointee.first.sent(bytes, isWhole: isWhole)
+            if server.pointee.flags.contains(.learns) { client.pointee.phase = .learning }
         }
         self.flushToServer(of: client)
     }
@@ -190,13 +198,17 @@ extension PoolerLoop {
             let inspection = self.inspect(client, server, Self.queryText(message))
             if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
                 server.pointee.flags.insert(.mayCommit)
-                if CommitTest.exit(message.body) == .commit { server.pointee.flags.insert(.commits) }
+                if self.configuration.resolvesCommits, case .nothing = inspection {
+                    self.out.append(span, message.start - span)
+                    span = message.start
+                    self.askForTransaction(client, server, Self.queryText(message))
+                }
             }
             server.pointee.pool.pointee.statistics.queries &+= 1
             if case .namesStatement = inspection { return self.takeNamedQuery(client, server, message, &span) }
             server.pointee.session.sent(Request(.query))
             if server.pointee.statements != nil { self.forgetUnnamed(server) }
-            if case .refused(let refusal) = inspection { return self.replace(client, message, refusal, &span) }
+            if case .replaced(let text) = inspection { return self.replace(client, message, text, &span) }
             return .forward
         case FrontendMessage.execute:
             guard let server = self.serverReady(for: client) else { return .keep }

@@ -10,14 +10,13 @@ extension PoolerLoop {
             return self.refuse(client, .tooManyConnections, refusal)
         }
         logIn.step = .welcoming
-        let reads = client.pointee.role == .read && message.replication == .none
-        let key = PoolKey(
-            user: message.user, database: message.database,
-            target: reads ? self.readTarget(user: message.user, database: message.database) : .leader,
-            replication: Self.replicationParameters(message))
-        let pool = self.pool(key)
+        let pool = self.pool(
+            PoolKey(
+                user: message.user, database: message.database, target: .leader,
+                replication: Self.replicationParameters(message)))
         client.pointee.pool = pool
         pool.pointee.clientCount += 1
+        guard message.replication != .none || self.beginReading(client, message) else { return }
         if pool.pointee.mode == .session { self.pin(client, .sessionMode) }
         self.welcome(client, logIn)
     }
@@ -81,7 +80,7 @@ extension PoolerLoop {
         var settings = base.settings
         for parameter in message.optionSettings + message.parameters {
             let name = WireText(parameter.name.bytes.map(ParameterName.lowercased))
-            guard !ServerLogIn.isFixed(name) else { continue }
+            guard !ServerLogIn.isFixed(name), name != PositionStatement.minimumName else { continue }
             settings.removeAll { $0.name == name }
             settings.append(SessionSetting(name: name, value: parameter.value))
         }

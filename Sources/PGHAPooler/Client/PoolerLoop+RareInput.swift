@@ -52,14 +52,14 @@ extension PoolerLoop {
         return .forward
     }
 
-    /// A query that fails goes in the place of one that must not be sent.
+    /// Another query goes in the place of one that must not be sent.
     @inline(never) mutating func replace(
-        _ client: ClientPointer, _ message: MessageView, _ refusal: SettingRefusal, _ span: inout UnsafeRawPointer
+        _ client: ClientPointer, _ message: MessageView, _ text: String, _ span: inout UnsafeRawPointer
     ) -> Taken {
         self.out.append(span, message.start - span)
         span = message.start
         guard self.makeRoom(for: 1024, client) else { return .closed }
-        self.appendRefused(refusal)
+        self.appendReplacement(text)
         client.pointee.flags.insert(.dropsRest)
         return .done
     }
@@ -71,13 +71,14 @@ extension PoolerLoop {
         let isParse = message.type == FrontendMessage.parse
         if isParse, !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
         server.pointee.session.sent(Request(Self.kind(message.type)))
+        if isParse, message.body.first != 0 { client.pointee.flags.insert(.holdsState) }
         guard isParse, message.isComplete, let parse = ParseView(message.body),
-            let refusal = self.settingRefusal(of: parse.text)
+            let text = self.replacement(of: parse.text, client)
         else { return .forward }
         self.out.append(span, message.start - span)
         span = message.start
         guard self.makeRoom(for: 1024 + parse.name.count, client) else { return .closed }
-        self.appendRefusedParse(refusal, name: parse.name)
+        self.appendReplacement(text, name: parse.name)
         return .done
     }
 

@@ -46,34 +46,38 @@ enum SettingRefusal: UInt8, Equatable {
         DETAIL = '\(self.detail)', HINT = '\(self.hint)'; END$pgha$
         """
     }
-
-    /// What Parse has behind the statement's name.
-    var parseContent: [UInt8] { Array(self.statement.utf8) + [0, 0, 0] }
 }
 
 extension PoolerLoop {
-    /// For statements that are not looked at otherwise.
-    func settingRefusal(of text: UnsafeRawBufferPointer) -> SettingRefusal? {
-        guard !self.configuration.authentication.allowsRiskySettings, AttentionTest.needsAttention(text) else {
-            return nil
+    /// What is sent in the place of a text that must not be, or that the pooler itself is meant by; nil for others.
+    func replacement(of text: UnsafeRawBufferPointer, _ client: ClientPointer) -> String? {
+        guard AttentionTest.needsAttention(text) else { return nil }
+        if !self.configuration.authentication.allowsRiskySettings,
+            let refusal = SettingRefusal(self.classifier.classify(text).effects)
+        {
+            return refusal.statement
         }
-        return SettingRefusal(self.classifier.classify(text).effects)
+        if case .replaced(let other) = self.positionInspection(client, text) { return other }
+        return nil
     }
 
-    /// Adds a Query that fails in the refused one's place.
-    mutating func appendRefused(_ refusal: SettingRefusal) {
+    /// What Parse has behind the statement's name.
+    static func parseContent(_ text: String) -> [UInt8] { Array(text.utf8) + [0, 0, 0] }
+
+    /// Adds a Query.
+    mutating func appendReplacement(_ text: String) {
         var buffer = WireBuffer(capacity: 512)
-        buffer.query(refusal.statement)
+        buffer.query(text)
         self.append(buffer)
     }
 
-    /// The same for a Parse.
-    mutating func appendRefusedParse(_ refusal: SettingRefusal, name: UnsafeRawBufferPointer) {
+    /// Adds a Parse.
+    mutating func appendReplacement(_ text: String, name: UnsafeRawBufferPointer) {
         var buffer = WireBuffer(capacity: 512)
         buffer.message(FrontendMessage.parse) { buffer in
             buffer.append(name)
             buffer.append(UInt8(0))
-            buffer.append(refusal.parseContent)
+            buffer.append(Self.parseContent(text))
         }
         self.append(buffer)
     }

@@ -1,5 +1,4 @@
 package import PGHACore
-
 package import PGHAWire
 
 /// Everything about a pooler that an operator decides. A new value replaces the old one without a restart, except
@@ -58,8 +57,16 @@ package struct PoolerConfiguration: Sendable {
 
     /// Which standbys answer reads.
     package var reads = ReadBalancer.Limits()
+    /// Sessions see what they have written, wherever they read.
+    package var readsAreCausal = true
+    /// Reads on the port for writing.
+    package var split = Split()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
+    /// After a restart of the leader nobody is let in before its standbys have what it came up with.
+    package var provesRestarts = true
+    /// Transactions' ids are asked for with each COMMIT, so that a lost one's outcome can be found out.
+    package var resolvesCommits = false
 
     package init() {}
 

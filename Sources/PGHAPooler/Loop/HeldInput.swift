@@ -17,6 +17,23 @@ struct HeldInput: BitwiseCopyable {
         self.count = UInt32(bytes.count)
     }
 
+    /// Adds what comes behind.
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress, bytes.count > 0 else { return }
+        self.reserve(Int(self.count) + bytes.count)
+        self.room.baseAddress?.copyMemory(from: start, byteCount: bytes.count)
+        self.grew(by: bytes.count)
+    }
+
+    /// Puts what was taken from the front there again.
+    mutating func putBack(_ bytes: UnsafeRawBufferPointer) {
+        var whole = HeldInput()
+        whole.append(bytes)
+        whole.append(UnsafeRawBufferPointer(start: self.base, count: Int(self.count)))
+        self.release()
+        self = whole
+    }
+
     /// Makes room for `capacity` bytes in all.
     mutating func reserve(_ capacity: Int) {
         guard capacity > Int(self.capacity) else { return }

@@ -26,6 +26,11 @@ struct PoolerLoop: ~Copyable {
     var learned: [WireText: ServerProof] = [:]
     var logInCount = LogInCount()
     var lookups = Lookups()
+    /// Sessions of the pooler's own, by number.
+    var sides: [UInt32: SideSession] = [:]
+    var sideNumber: UInt32 = 0
+    /// Clients that wait to hear what became of their COMMIT.
+    var openCommits: [OpenCommit] = []
     let listeners: [BoundListener]
     var clients: Slab<Client>
     var servers: Slab<Server>
@@ -44,7 +49,7 @@ struct PoolerLoop: ~Copyable {
     var random: SmallRandom
     var parameterTable = ParameterTable()
     var statementTable = StatementTable()
-    let classifier = StatementClassifier()
+    var classifier: StatementClassifier
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
     var nextTick: UInt64 = 0
@@ -65,6 +70,8 @@ struct PoolerLoop: ~Copyable {
     /// Servers' names by number; places of connections hold the number.
     var nodeNames: [NodeName] = []
     var balancer: ReadBalancer
+    var reading = Reading()
+    var admission = Admission()
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
@@ -81,6 +88,8 @@ struct PoolerLoop: ~Copyable {
         self.listeners = listeners
         self.drains = drains
         self.balancer = ReadBalancer(configuration.reads)
+        self.classifier = StatementClassifier(
+            volatileFunctions: configuration.split.leaderFunctions, readFunctions: configuration.split.standbyFunctions)
         self.clients = Slab(limit: 1 << 20)
         self.servers = Slab(limit: 1 << 16)
         self.now = pgha_now()
@@ -100,6 +109,7 @@ struct PoolerLoop: ~Copyable {
                 if count > 1 { self.breakFirst(events, Int(count)) }
                 for index in 0..<Int(count) { self.handle(events[index]) }
             }
+            if self.now >= self.reading.wakeAt { self.wakeReads() }
             if !self.scheduled.isEmpty { self.runScheduled() }
             if self.now >= self.nextTick { self.tick() }
             if self.topology.claim != nil { self.reportIfDrained() }
@@ -127,8 +137,9 @@ struct PoolerLoop: ~Copyable {
 
     private var millisecondsToWait: Int32 {
         if !self.scheduled.isEmpty { return 0 }
-        if self.nextTick <= self.now { return 0 }
-        return Int32(truncatingIfNeeded: min((self.nextTick - self.now) / 1_000_000 + 1, 1000))
+        let next = min(self.nextTick, self.reading.wakeAt)
+        if next <= self.now { return 0 }
+        return Int32(truncatingIfNeeded: min((next - self.now) / 1_000_000 + 1, 1000))
     }
 
     @inline(__always) private mutating func handle(_ event: pgha_event) {
@@ -145,6 +156,8 @@ struct PoolerLoop: ~Copyable {
             self.serverReady(server, event.flags)
         case Token.Kind.listener.rawValue: self.acceptClients(self.listeners[Int(token.index)])
         case Token.Kind.lookup.rawValue: self.lookupReady(token)
+        case Token.Kind.probe.rawValue: self.probeReady(token)
+        case Token.Kind.side.rawValue: self.sideReady(token)
         default: self.readMailbox()
         }
         self.handOutReturned()
@@ -182,6 +195,8 @@ struct PoolerLoop: ~Copyable {
             self.dropServer(self.servers[index])
         }
         self.lookups.connection?.transport.close()
+        self.closeProbes()
+        self.closeSides()
         if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)

@@ -6,6 +6,8 @@ struct Token: BitwiseCopyable, Equatable {
         case listener
         case mailbox
         case lookup
+        case probe
+        case side
     }
 
     let bits: UInt64

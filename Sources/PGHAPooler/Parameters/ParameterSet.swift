@@ -15,7 +15,19 @@ final class ParameterSet {
     /// Connections that refer to it.
     fileprivate(set) var users = 0
 
-    fileprivate init(_ settings: [SessionSetting]) { self.settings = settings }
+    /// What a backslash in a string does.
+    let strings: StringSyntax
+    /// Texts of such a session cannot be judged, or standbys run none of them.
+    let isLeaderOnly: Bool
+
+    fileprivate init(_ settings: [SessionSetting]) {
+        func value(_ name: WireText) -> WireText? { settings.first { $0.name == name }?.value }
+        self.settings = settings
+        self.strings = value("standard_conforming_strings") == "on" ? .standard : .unknown
+        let hidesText = value("client_encoding")?.bytes.withUnsafeBytes { ClientEncoding.hidesASCII($0) } ?? true
+        // "cannot use serializable mode in a hot standby": not even the pooler's own queries would work.
+        self.isLeaderOnly = hidesText || value("default_transaction_isolation") == "serializable"
+    }
 
     func value(of name: WireText) -> WireText? { self.settings.first { $0.name == name }?.value }
 
@@ -50,4 +62,6 @@ struct ParameterTable {
     }
 
     var count: Int { self.sets.count }
+    /// Of all sets, with all uses of each.
+    var users: Int { self.sets.values.reduce(0) { $0 + $1.users } }
 }

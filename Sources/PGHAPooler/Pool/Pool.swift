@@ -9,6 +9,8 @@ struct PoolKey: Hashable {
         /// Whoever leads.
         case leader
         case standby(NodeName)
+        /// Nobody may be read from: clients wait here until somebody may.
+        case nobody
     }
 
     let user: WireText
@@ -56,6 +58,12 @@ struct Pool: ~Copyable {
     var period = PoolPeriod()
     /// What servers reported to clients.
     var errors: [SQLState: UInt64] = [:]
+
+    /// The pool of the same user and database on the leader; nil in that one.
+    var leader: PoolPointer?
+    /// Of a leader's pool: those on the topology's standbys, in order, as of the topology with this number.
+    var standbys: [PoolPointer] = []
+    var standbysOf: UInt64 = 0
 
     init(key: PoolKey, mode: PoolerConfiguration.Mode, limit: Int) {
         self.key = key

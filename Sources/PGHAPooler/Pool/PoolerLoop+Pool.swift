@@ -11,6 +11,9 @@ extension PoolerLoop {
         self.pools[key] = pool
         self.configure(pool)
         self.updateHold(pool)
+        if key.target != .leader {
+            pool.pointee.leader = self.pool(PoolKey(user: key.user, database: key.database, target: .leader))
+        }
         return pool
     }
 
@@ -45,8 +48,7 @@ extension PoolerLoop {
         return self.acquire(for: client)
     }
 
-    @inline(__always) private mutating func acquire(for client: ClientPointer) -> ServerPointer? {
-        self.route(client)
+    @inline(__always) mutating func acquire(for client: ClientPointer) -> ServerPointer? {
         if !self.mustWait(client), let server = client.pointee.pool?.pointee.popIdle() {
             if self.attach(client, server) { return server }
         } else {
@@ -94,6 +96,7 @@ extension PoolerLoop {
         client.pointee.since = self.now
         server.pointee.pool.pointee.statistics.transactions &+= 1
         server.pointee.pool.pointee.durations.transaction.add(time)
+        if client.pointee.flags.contains(.routed) { self.routedEnded(client, server) }
         self.giveBack(server)
     }
 

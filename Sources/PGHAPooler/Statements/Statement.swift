@@ -20,6 +20,9 @@ struct Statement: BitwiseCopyable {
     /// Its text might change what a session remembers.
     let needsAttention: Bool
 
+    /// Whether a standby may run it; nil until that was asked.
+    var isRead: Bool?
+
     /// The text alone.
     var text: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self.body[..<(self.body.firstIndex(of: 0) ?? self.bodyCount)])

@@ -45,6 +45,17 @@ struct StatementTable: ~Copyable {
         return statement
     }
 
+    /// Which statements are reads is decided anew.
+    func forgetJudgements() {
+        for index in 0...self.mask {
+            var link = self.buckets[index]
+            while let statement = link {
+                statement.pointee.isRead = nil
+                link = statement.pointee.next
+            }
+        }
+    }
+
     /// One user less. The memory stays until `reclaim`.
     mutating func release(_ statement: StatementPointer?) {
         guard let statement else { return }

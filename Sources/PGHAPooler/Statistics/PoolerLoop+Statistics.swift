@@ -46,6 +46,12 @@ extension PoolerLoop {
         result.queries = statistics.queries
         result.bytesReceived = statistics.received
         result.bytesSent = statistics.sent
+        result.reads = statistics.reads
+        result.refusedReads = statistics.refusedReads
+        result.waitingReads = statistics.waitingReads
+        result.clientParses = statistics.clientParses
+        result.serverParses = statistics.serverParses
+        result.binds = statistics.binds
         result.wait = pool.pointee.durations.wait.counts
         result.transaction = pool.pointee.durations.transaction.counts
         result.query = pool.pointee.durations.query.counts
@@ -67,6 +73,7 @@ extension PoolerLoop {
         case .leader: .init(user: key.user.description, database: key.database.description, standby: nil)
         case .standby(let node):
             .init(user: key.user.description, database: key.database.description, standby: node.text)
+        case .nobody: .init(user: key.user.description, database: key.database.description, standby: "none")
         }
     }
 }

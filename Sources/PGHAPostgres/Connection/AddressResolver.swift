@@ -13,6 +13,10 @@ package final class AddressResolver: Sendable {
     /// Younger answers are used without asking again. Short, because a restarted container changes its address.
     static let freshness = Duration.seconds(5)
 
+    /// How long a caller with an older answer waits for a newer one: a look-up takes a few milliseconds, and a name
+    /// server that is silent must not use up the time for the connection.
+    static let patience = Duration.milliseconds(100)
+
     private struct Known {
         var addresses: [String] = []
         var at: ContinuousClock.Instant?
@@ -37,7 +41,8 @@ package final class AddressResolver: Sendable {
             return entry.addresses
         }
         if let fresh { return fresh }
-        await self.lookUp(host, until: deadline)
+        let hasAnswer = self.known.withLock { $0[host]?.addresses.isEmpty == false }
+        await self.lookUp(host, until: hasAnswer ? min(deadline, ContinuousClock.now + Self.patience) : deadline)
         return self.known.withLock { $0[host]?.addresses ?? [] }
     }
 

@@ -13,13 +13,27 @@ enum Keyword: UInt8 {
     // Words inside of statements.
     case into, forWord, share, no, key, session, local, global, transaction, characteristics, authorization
     case constraints, time, zone, names, schema, role, xml, to, all, defaultWord, prepared, plans, sequences
-    case temporary, or, replace, hold, atomic, caseWord, read, only, asWord, not
+    case temporary, or, replace, hold, atomic, caseWord, read, only, asWord, not, recursive
+
+    // What may stand before a parenthesis in a read, see PureFunctions; and a function that the operator calls a read.
+    case pure, ownRead, catalogSchema
 
     // Names that matter before a parenthesis.
     case setConfig, advisoryLock, advisoryUnlock, advisoryTransactionLock, volatileFunction
 
     // Names that matter anywhere.
     case temporarySchema, settingsView, serverView
+
+    /// Whether a read may have the word in front of a parenthesis; in front of `.name (` only what the operator named.
+    var mayOpenParenthesis: Bool {
+        switch self {
+        case .pure, .ownRead, .select, .values, .with, .asWord, .not, .all, .only, .or, .replace, .time, .zone,
+            .forWord,
+            .caseWord, .table:
+            true
+        default: false
+        }
+    }
 
     /// Whether the word matters in quotes, too.
     var isName: Bool { self.rawValue >= Self.setConfig.rawValue }
@@ -46,7 +60,8 @@ extension Keyword {
         ("to", .to), ("all", .all), ("default", .defaultWord), ("prepared", .prepared), ("plans", .plans),
         ("sequences", .sequences), ("temp", .temporary), ("temporary", .temporary), ("or", .or),
         ("replace", .replace), ("hold", .hold), ("atomic", .atomic), ("case", .caseWord), ("read", .read),
-        ("only", .only), ("as", .asWord), ("not", .not), ("set_config", .setConfig),
+        ("only", .only), ("as", .asWord), ("not", .not), ("recursive", .recursive), ("pg_catalog", .catalogSchema),
+        ("set_config", .setConfig),
         ("pg_temp", .temporarySchema), ("pg_settings", .settingsView),
         // Views of what one server does.
         ("pg_locks", .serverView), ("pg_cursors", .serverView), ("pg_prepared_statements", .serverView),

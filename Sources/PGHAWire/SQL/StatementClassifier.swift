@@ -10,14 +10,21 @@ package struct StatementClassifier: Sendable {
     private let table: WordTable
 
     /// `volatileFunctions` are functions of the application that must run on the primary, by name; a schema in front
-    /// is ignored, because a statement may leave it out.
-    package init(volatileFunctions: [String] = []) {
-        let own = volatileFunctions.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
+    /// is ignored, because a statement may leave it out. `readFunctions` are those that a standby may run, named in the
+    /// same way; what is in neither list and is none of PostgreSQL's pure ones stays on the primary.
+    package init(volatileFunctions: [String] = [], readFunctions: [String] = []) {
+        func bare(_ names: [String]) -> [String] { names.map { $0.split(separator: ".").last.map(String.init) ?? $0 } }
         self.table = WordTable(
-            (VolatileFunctions.onPrimary + own).map { ($0, .volatileFunction) }
+            (PureFunctions.syntax + PureFunctions.builtIn).map { ($0, .pure) }
+                + VolatileFunctions.onPrimary.map { ($0, .volatileFunction) }
+                + bare(readFunctions).map { ($0, .ownRead) } + bare(volatileFunctions).map { ($0, .volatileFunction) }
                 + VolatileFunctions.sessionLocks.map { ($0, .advisoryLock) }
                 + VolatileFunctions.sessionUnlocks.map { ($0, .advisoryUnlock) }
                 + VolatileFunctions.transactionLocks.map { ($0, .advisoryTransactionLock) } + Keyword.words)
+    }
+
+    func withTable<Result>(_ body: (WordTable.View) -> Result) -> Result {
+        withExtendedLifetime(self.table) { body(self.table.view) }
     }
 
     /// Of a whole text: a Query's, without its zero, or a Parse's.
@@ -65,6 +72,20 @@ extension StatementSummary {
             self.name = next.name
             self.value = next.value
             self.setting = next.setting
+        }
+    }
+}
+
+extension StatementClassifier {
+    /// Whether a standby is to answer the text: one statement that only reads, or one that says so in a hint. A wrong
+    /// hint is harmless: standbys do not write. What touches the session never goes there.
+    package func mayReadElsewhere(_ text: UnsafeRawBufferPointer, strings: StringSyntax = .unknown) -> Bool {
+        let summary = self.classify(text, strings: strings)
+        guard summary.count == 1, summary.effects == [] else { return false }
+        switch (summary.hint, summary.kind) {
+        case (.primary, _), (_, .transactionControl), (_, .sessionState): return false
+        case (.none, .read), (.standby, .read), (.standby, .write), (.standby, .doubtful): return true
+        case (.none, .write), (.none, .doubtful): return false
         }
     }
 }

@@ -119,6 +119,12 @@ struct StatementScan {
 
     private mutating func rest() {
         var previous = self.opening
+        // Whether a parenthesis now would call something that is not known to be pure.
+        var isCall = false
+        var qualifier = Keyword.none
+        var isQualified = false
+        // `) name (` lists columns of what the first parentheses gave.
+        var isClosed = false
         while true {
             let keyword = self.lexer.keyword
             switch self.token {
@@ -132,17 +138,39 @@ struct StatementScan {
                 self.lexer.skipAll()
             case .open:
                 self.depth += 1
-                if previous.isFunction { self.call(previous) }
+                if previous.isFunction { self.call(previous) } else if isCall { self.noRead() }
             case .close:
                 self.depth -= 1
                 if self.depth < 0 { self.summary.kind = .doubtful }
             case .word, .quotedWord:
                 if keyword != .none { self.word(keyword, after: previous) }
+                isCall = !isClosed && Self.calls(keyword, after: previous, isQualified && qualifier != .catalogSchema)
+                isQualified = false
+                isClosed = false
+                previous = keyword
+                self.advance()
+                continue
+            case .dot:
+                qualifier = previous
+                isQualified = true
+                previous = .none
+                isCall = false
+                self.advance()
+                continue
             default: break
             }
+            isCall = false
+            isQualified = false
+            isClosed = self.token == .close
             previous = keyword
             self.advance()
         }
+    }
+
+    /// Whether a parenthesis behind this name is a call that nobody knows. Behind AS and WITH it lists columns.
+    @inline(__always) private static func calls(_ name: Keyword, after previous: Keyword, _ isOwn: Bool) -> Bool {
+        if name == .ownRead || previous == .asWord || previous == .with || previous == .recursive { return false }
+        return isOwn || !name.mayOpenParenthesis
     }
 
     private mutating func anythingMayHappen() {

@@ -116,6 +116,18 @@ public struct ServerSession: BitwiseCopyable {
         return range
     }
 
+    /// The client that asked is gone to another server: what is outstanding is nobody's. Only where nothing but the end
+    /// of what failed is: a Query's, or a Sync's.
+    package mutating func disown() {
+        for offset in 0..<self.requests.count {
+            switch self.requests[offset].kind {
+            case .query, .prefixedQuery, .functionCall: self.requests[offset] = Request(.injectedQuery)
+            case .sync: self.requests[offset] = Request(.injectedSync)
+            default: break
+            }
+        }
+    }
+
     // MARK: - What was received
 
     /// Answers to make up are in the queue.
