@@ -8,7 +8,7 @@ import Testing
 /// machine has two cores.
 @Suite(
     .serialized, .enabled(if: ScratchCluster.unavailable == nil, "\(ScratchCluster.unavailable ?? "")"),
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(10)))
 enum RealClusters {}
 
 extension RealClusters {
@@ -43,15 +43,20 @@ extension RealClusters {
         try await body(cluster)
     }
 
-    /// The code with which the controller refused; nil when it accepted.
+    /// The code with which the controller refused; nil when it accepted. Asks again while another procedure is under
+    /// way.
     static func refusal(of request: () async throws -> Void) async -> String? {
-        do {
-            try await request()
-            return nil
-        } catch let failure as ControllerFailure {
-            return failure.code
-        } catch {
-            return "\(error)"
+        let deadline = ContinuousClock.now + .seconds(60)
+        while true {
+            do {
+                try await request()
+                return nil
+            } catch let failure as ControllerFailure {
+                guard failure.code == "busy", ContinuousClock.now < deadline else { return failure.code }
+                try? await Task.sleep(for: .milliseconds(50))
+            } catch {
+                return "\(error)"
+            }
         }
     }
 
@@ -96,7 +101,7 @@ extension ScratchCluster {
     }
 
     /// Waits until the column `holds` of the first row is true; errors of the server count as "not yet".
-    func wait(until condition: String, on node: Node, timeout: Duration = .seconds(20)) async throws {
+    func wait(until condition: String, on node: Node, timeout: Duration = .seconds(60)) async throws {
         let deadline = ContinuousClock.now + timeout
         while ContinuousClock.now < deadline {
             let rows = try? await self.query("SELECT (\(condition)) AS holds", on: node)
