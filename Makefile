@@ -74,6 +74,16 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
 	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
 
+.PHONY: faults
+faults: build ## Real faults on whole clusters, as root: ARGS="--filter NetworkTests"
+	@export PGHA_FAULTS=1 PGHA_FAULT_LOGS="$(abspath $(scratch))/faults"; $(own_network) \
+		swift test --skip-build --no-parallel --filter FaultTests $(swift_flags) $(ARGS)
+
+.PHONY: chaos
+chaos: build ## Random real faults under load and a checker, as root: MINUTES=30 SEED=1
+	@$(own_network) "$(scratch)/debug/pgha-chaos" --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) \
+		--output "$(scratch)/chaos" $(ARGS)
+
 .PHONY: format
 format: toolchain ## Format the sources in place
 	@swift format --in-place --recursive --parallel $(sources)

@@ -116,6 +116,8 @@ package struct Failover: Sendable {
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false
+    /// Another controller recorded the rule, and may have set its list.
+    let isResumed: Bool
     /// Poolers hold transactions for this claim and have not all reported that none is left.
     package internal(set) var isDraining: Bool
 
@@ -149,6 +151,7 @@ package struct Failover: Sendable {
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: nonce)
+        self.isResumed = false
         self.isDraining = draining
     }
 
@@ -164,6 +167,7 @@ package struct Failover: Sendable {
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: rule.nonce)
+        self.isResumed = true
         self.isDraining = false
         self.plan = Plan(
             rule: rule, way: .promote, names: state.replicationNames.filter { $0.key != rule.leader },

@@ -82,4 +82,15 @@ package struct PoolTopology: Hashable, Sendable {
 
     /// Whether transactions on the primary may begin.
     package var takesWrites: Bool { self.leader != nil && self.claim == nil }
+
+    /// Whether a pooler that goes by `other` goes by this from now on: never back to an older term, whichever controller
+    /// says so.
+    package func replaces(_ other: PoolTopology) -> Bool { self.term >= other.term && self != other }
+
+    /// Whether a connection to `node`, opened as to the leader of `term`, must be closed before anything more is sent on
+    /// it. One to the next leader is opened ahead, under the claim.
+    package func outdates(_ term: Term, to node: NodeName) -> Bool {
+        if term == self.term { return self.leader?.name != node }
+        return term < self.term || term != self.claim
+    }
 }
