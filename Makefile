@@ -55,6 +55,11 @@ bench-failover: release ## Measure failover and switchover with the release buil
 bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy and pgpool: ARGS="--parts cpu,idle"
 	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" python3 Tests/Benchmarks/PoolerBench/bench.py $(ARGS)
 
+.PHONY: bench-split
+bench-split: packages ## Measure what telling reads from writes costs for each statement
+	@swift build -c release --static-swift-stdlib --product split-bench $(swift_flags)
+	@"$(scratch)/release/split-bench"
+
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
 	@mkdir -p "$(scratch)/fuzz/wire-corpus"

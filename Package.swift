@@ -118,6 +118,10 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
+        // `make bench-split`: what telling reads from writes costs.
+        .executableTarget(
+            name: "split-bench", dependencies: ["PGHACore", "PGHAWire"], path: "Tests/Benchmarks/SplitBench",
+            swiftSettings: strict),
         .testTarget(
             name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
