@@ -12,6 +12,7 @@ struct ConsoleTable {
         case .stats: self = Self.stats(statistics, totals: true, averages: true)
         case .statsTotals: self = Self.stats(statistics, totals: true, averages: false)
         case .statsAverages: self = Self.stats(statistics, totals: false, averages: true)
+        case .reads: self = Self.reads(statistics)
         case .databases: self = Self.databases(statistics, parts, configuration)
         case .users: self = Self.users(statistics)
         case .lists: self = Self.lists(statistics, parts)
@@ -66,6 +67,18 @@ struct ConsoleTable {
                 + (averages ? averageNames.map { "avg_\($0)" } : []),
             byDatabase.sorted { $0.key < $1.key }.map { database, sums in
                 [database] + (totals ? sums.totals : []) + (averages ? sums.averages : [])
+            })
+    }
+
+    /// Not PgBouncer's, which has none: by server, the reads that the pooler has sent there.
+    private static func reads(_ statistics: PoolerStatistics) -> ConsoleTable {
+        Self(
+            ["database", "user", "server", "total_reads", "total_waited", "total_refused"],
+            statistics.pools.filter { $0.reads + $0.waitingReads + $0.refusedReads > 0 }.map { pool in
+                [
+                    pool.key.database, pool.key.user, pool.key.standby ?? "leader", "\(pool.reads)",
+                    "\(pool.waitingReads)", "\(pool.refusedReads)",
+                ]
             })
     }
 

@@ -68,6 +68,12 @@ struct PoolerPoolOptions: ParsableArguments {
     @Option(help: .pooler("read_max_lag")) var readMaxLag: String?
     @Option(help: .pooler("read_max_delay")) var readMaxDelay: String?
     @Option(help: .pooler("read_from_leader")) var readFromLeader: String?
+    @Option(help: .pooler("zone")) var zone: String?
+    @Option(help: .pooler("reads")) var reads: String?
+    @Option(help: .pooler("read_catch_up")) var readCatchUp: String?
+    @Option(help: .pooler("split")) var split: String?
+    @Option(help: .pooler("split_functions")) var splitFunctions: String?
+    @Option(help: .pooler("leader_functions")) var leaderFunctions: String?
     @Option(help: .pooler("max_clients")) var maxClients: String?
     @Option(help: .pooler("max_clients_per_user")) var maxClientsPerUser: String?
     @Option(help: .pooler("max_clients_per_database")) var maxClientsPerDatabase: String?
@@ -80,6 +86,8 @@ struct PoolerPoolOptions: ParsableArguments {
             "reserve_after": self.reserveAfter, "min_pool_size": self.minPoolSize,
             "prepared_statements": self.preparedStatements, "read_max_lag": self.readMaxLag,
             "read_max_delay": self.readMaxDelay, "read_from_leader": self.readFromLeader,
+            "zone": self.zone, "reads": self.reads, "read_catch_up": self.readCatchUp, "split": self.split,
+            "split_functions": self.splitFunctions, "leader_functions": self.leaderFunctions,
             "max_clients": self.maxClients,
             "max_clients_per_user": self.maxClientsPerUser, "max_clients_per_database": self.maxClientsPerDatabase,
             "max_servers_per_user": self.maxServersPerUser, "max_servers_per_database": self.maxServersPerDatabase,
