@@ -59,6 +59,11 @@ bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy a
 soak: build ## Let clients and servers of a pooled cluster die at random and look for what is lost or kept: MINUTES=30
 	@PGHA_SOAK_MINUTES=$(or $(MINUTES),30) swift test --skip-build --filter SoakTests $(swift_flags) $(ARGS)
 
+.PHONY: bench-split
+bench-split: packages ## Measure what telling reads from writes costs for each statement
+	@swift build -c release --static-swift-stdlib --product split-bench $(swift_flags)
+	@"$(scratch)/release/split-bench"
+
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
 	@mkdir -p "$(scratch)/fuzz/wire-corpus"

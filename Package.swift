@@ -125,6 +125,10 @@ let package = Package(
             name: "pgha-chaos",
             dependencies: ["PGHATesting", "PGHAChecker", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Chaos", swiftSettings: strict),
+        // `make bench-split`: what telling reads from writes costs.
+        .executableTarget(
+            name: "split-bench", dependencies: ["PGHACore", "PGHAWire"], path: "Tests/Benchmarks/SplitBench",
+            swiftSettings: strict),
         .testTarget(
             name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(

@@ -117,6 +117,9 @@ package struct TopologyReport: Hashable, Sendable, Codable {
         package var lsn: String?
         package var lagBytes: UInt64?
         package var lagSeconds: Double?
+        /// Like `lagBytes`, of what it has replayed: that is what reads see.
+        package var replayLagBytes: UInt64?
+        package var zone: String?
         package var noread: Bool
 
         package init(_ node: ClusterStatus.Node) {
@@ -127,13 +130,16 @@ package struct TopologyReport: Hashable, Sendable, Codable {
             self.lsn = node.position?.description
             self.lagBytes = node.lagBytes
             self.lagSeconds = node.lagSeconds
+            self.replayLagBytes = node.replayLagBytes
+            self.zone = node.spec.zone
             self.noread = node.spec.noread
         }
 
         enum CodingKeys: String, CodingKey {
-            case name, host, port, timeline, lsn, noread
+            case name, host, port, timeline, lsn, zone, noread
             case lagBytes = "lag_bytes"
             case lagSeconds = "lag_seconds"
+            case replayLagBytes = "replay_lag_bytes"
         }
     }
 
@@ -178,10 +184,10 @@ extension TopologyReport {
     package var poolTopology: PoolTopology? {
         var standbys: [PoolTopology.Node] = []
         for server in self.standbys {
-            guard let node = server.poolNode else { return nil }
+            guard let node = server.poolNode(at: server.host) else { return nil }
             standbys.append(node)
         }
-        let leader = self.leader.flatMap(\.poolNode)
+        let leader = self.leader.flatMap { $0.poolNode(at: $0.host) }
         guard (leader == nil) == (self.leader == nil) else { return nil }
         return PoolTopology(
             term: Term(self.term), leader: leader, standbys: standbys, claim: self.claim.map { Term($0) },
@@ -194,11 +200,13 @@ extension TopologyReport {
 }
 
 extension TopologyReport.Server {
-    fileprivate var poolNode: PoolTopology.Node? {
+    /// As a pooler reads from it, reached at `host`; nil when it is something that no controller says.
+    package func poolNode(at host: String) -> PoolTopology.Node? {
         guard let name = NodeName(self.name), let port = UInt16(exactly: self.port) else { return nil }
         return PoolTopology.Node(
-            name: name, host: self.host, port: port, position: self.lsn.flatMap { LSN($0) }, lagBytes: self.lagBytes,
-            lagSeconds: self.lagSeconds, noRead: self.noread)
+            name: name, host: host, port: port, position: self.lsn.flatMap { LSN($0) },
+            lagBytes: self.replayLagBytes ?? self.lagBytes, lagSeconds: self.lagSeconds, noRead: self.noread,
+            zone: self.zone)
     }
 }
 

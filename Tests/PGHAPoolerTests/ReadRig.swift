@@ -21,6 +21,7 @@ struct ReadRig {
         ]
         configuration.limits.poolSize = 4
         configuration.authentication.rules = .trust
+        configuration.console.administrators = ["postgres"]
         configuration.split.isOn = true
         configuration.split.standbyFunctions = ["current_setting"]
         // Long enough for a busy machine; a test that wants to see the end of it says so.

@@ -141,6 +141,8 @@ struct SplitTests {
         }
         #expect(try client.answers(ready: 2) == ["E:42703", "Z:I", "1", "2", "D:5", "C:SELECT 1", "Z:I"])
         #expect(await rig.sum("s0") { $0.refusedReads } == 6)
+        let console = try RawClient.logIn(port: rig.rig.port, database: "pgha")
+        #expect(try console.query("SHOW READS").filter { $0.hasPrefix("D:") } == ["D:postgres", "D:postgres"])
         // The standby's connection was good for more all the time.
         #expect(try client.value(ReadRig.port) == rig.standbyPort())
         // Not run twice: it was the client's limit.

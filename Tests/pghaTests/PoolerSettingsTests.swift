@@ -21,7 +21,7 @@ import Testing
         case .choice(let words): words.last ?? ""
         case .listenAddress: "127.0.0.1:17"
         case .urls: "http://10.0.0.17:17"
-        case .users, .name, .nodeName, .host: "seventeen"
+        case .names, .name, .nodeName, .host: "seventeen"
         case .path: "/tmp/17"
         case .text: "host all all all reject"
         case .bytes: "17MiB"

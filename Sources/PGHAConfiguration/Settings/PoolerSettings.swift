@@ -130,13 +130,35 @@ enum PoolerSettings {
     private static let reads: [Setting] = [
         setting(
             "read_max_lag", .bytes(0...(1 << 50)), .value(ByteValue.text(ReadBalancer.Limits().lagBytes)),
-            "Standbys that lack more WAL than this are not read from. 0B: no limit."),
+            "Standbys that have more WAL than this yet to replay are not read from. 0B: no limit."),
         timeout(
             "read_max_delay", DurationValue.text(.seconds(ReadBalancer.Limits().lagSeconds)),
             "The same in time. 0s: no limit."),
         setting(
             "read_from_leader", .boolean, .value("\(ReadBalancer.Limits().usesLeader)"),
             "true: with no standby fit to read from, the leader is; false: clients wait."),
+        setting(
+            "zone", .name, .unset("all standbys are equally near"),
+            "Where this pooler stands. Standbys of nodes in the same zone are read from before all others."),
+        setting(
+            "reads", .choice(["causal", "eventual"]), .value("causal"),
+            "causal: a session sees on standbys what it has written before (with split: auto); eventual: it may not see it "
+                + "yet. A session that sets pgha.min_lsn sees everything up to there in either case."),
+        timeout(
+            "read_catch_up", DurationValue.text(ReadBalancer.Limits().catchUp),
+            "How long such a read waits for a standby that has replayed enough, before the leader answers it. Longer "
+                + "spares the leader, shorter the client."),
+        setting(
+            "split", .choice(["off", "auto"]), .value("off"),
+            "auto: on the port for writing, single statements outside of transactions that certainly only read go to "
+                + "standbys, and to the leader if those refuse them. /*pgha:primary*/ and /*pgha:standby*/ in a "
+                + "statement decide for it."),
+        setting(
+            "split_functions", .names, .unset("PostgreSQL's own that only read"),
+            "More functions that a standby may run, without their schema. Calls of all others stay on the leader."),
+        setting(
+            "leader_functions", .names, .unset("PostgreSQL's own that write or speak about one server"),
+            "More functions that only the leader runs, without their schema, whatever split_functions says."),
     ]
 
     private static let availability: [Setting] = [
@@ -209,9 +231,9 @@ enum PoolerSettings {
 
     private static let console: [Setting] = [
         setting(
-            "admin_users", .users, .unset("nobody"),
+            "admin_users", .names, .unset("nobody"),
             "Who may use the console on the databases 'pgha' and 'pgbouncer', separated by commas."),
         setting(
-            "stats_users", .users, .unset("nobody"), "Who may use the console's SHOW commands, and nothing else of it."),
+            "stats_users", .names, .unset("nobody"), "Who may use the console's SHOW commands, and nothing else of it."),
     ]
 }

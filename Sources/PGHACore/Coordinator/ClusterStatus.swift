@@ -14,6 +14,8 @@ package struct ClusterStatus: Hashable, Sendable {
         /// Bytes of WAL that the leader has flushed and this node has not; nil when either is unknown.
         package var lagBytes: UInt64?
         package var lagSeconds: Double?
+        /// Bytes of WAL that the leader has flushed and this node has not replayed; nil when either is unknown.
+        package var replayLagBytes: UInt64?
         package var sync: Sync
         package var postmasterPID: Int32?
         package var agentPID: Int32?
@@ -165,7 +167,8 @@ extension Coordinator {
             let leader = self.nodes[rule.leader]?.fresh(limit, at: now), !leader.inRecovery
         {
             node.lagBytes = leader.position.bytesAhead(of: seen.position)
-            node.lagSeconds = node.lagBytes == 0 ? 0 : seen.replayDelay
+            node.replayLagBytes = seen.replayed.map { leader.position.bytesAhead(of: $0) }
+            node.lagSeconds = (node.replayLagBytes ?? node.lagBytes) == 0 ? 0 : seen.replayDelay
         }
         return node
     }

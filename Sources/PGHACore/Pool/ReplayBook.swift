@@ -6,8 +6,8 @@
 ///
 /// Everything is of one term: a new leader's WAL may go other ways from some point on, and positions behind that point
 /// do not compare. A standby's position is of one life: after a restart it may be in front of where it was.
-package struct ReplayBook: Hashable, Sendable {
-    private struct Sample: Hashable {
+package struct ReplayBook: Sendable {
+    private struct Sample {
         let number: UInt64
         let position: LSN
     }
@@ -17,7 +17,8 @@ package struct ReplayBook: Hashable, Sendable {
     package private(set) var nextSample: UInt64 = 1
     /// The last answers, oldest first. An older sample than all of them is bounded by the first.
     private var samples: [Sample] = []
-    private var replayed: [NodeName: LSN] = [:]
+    /// How far each standby is. A handful: looked through faster than hashed.
+    private var standbys: [(node: NodeName, replayed: LSN)] = []
 
     /// More would save a session that comes back late some WAL to wait for, which has long been replayed by then.
     private static let kept = 32
@@ -29,7 +30,7 @@ package struct ReplayBook: Hashable, Sendable {
         guard term != self.term else { return }
         self.term = term
         self.samples = []
-        self.replayed = [:]
+        self.standbys = []
     }
 
     /// The leader is asked now. Gives the sample's number.
@@ -52,15 +53,17 @@ package struct ReplayBook: Hashable, Sendable {
     package var furthest: LSN? { self.samples.last?.position }
 
     package mutating func replayed(_ node: NodeName, _ position: LSN) {
-        if let known = self.replayed[node], known >= position { return }
-        self.replayed[node] = position
+        guard let place = self.standbys.firstIndex(where: { $0.node == node }) else {
+            return self.standbys.append((node, position))
+        }
+        self.standbys[place].replayed = max(self.standbys[place].replayed, position)
     }
 
     /// It may have been restarted.
-    package mutating func forget(_ node: NodeName) { self.replayed[node] = nil }
+    package mutating func forget(_ node: NodeName) { self.standbys.removeAll { $0.node == node } }
 
     package func hasReplayed(_ node: NodeName, _ position: LSN) -> Bool {
-        self.replayed[node].map { $0 >= position } ?? false
+        self.standbys.contains { $0.node == node && $0.replayed >= position }
     }
 }
 

@@ -5,7 +5,7 @@ internal import PGHAWire
 /// Source: PgBouncer manual, "Admin console".
 enum ConsoleCommand: Equatable, Sendable {
     enum Table: String, CaseIterable, Sendable {
-        case pools, clients, servers, stats, databases, users, lists, config, version, mem, help
+        case pools, clients, servers, stats, databases, users, lists, config, version, mem, help, reads
         case statsTotals = "stats_totals"
         case statsAverages = "stats_averages"
         case state, totals, sockets, peers
@@ -90,7 +90,7 @@ enum ConsoleCommand: Equatable, Sendable {
 
     static let help = [
         "SHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION|LISTS|MEM|STATE",
-        "SHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|SOCKETS|ACTIVE_SOCKETS|PEERS|PEER_POOLS|DNS_HOSTS|DNS_ZONES",
+        "SHOW READS", "SHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|SOCKETS|ACTIVE_SOCKETS|PEERS|PEER_POOLS|DNS_HOSTS|DNS_ZONES",
         "PAUSE [<db>]", "RESUME [<db>]", "RECONNECT [<db>]",
         "DISABLE <db>", "ENABLE <db>", "KILL [<db>]", "WAIT_CLOSE [<db>]", "RELOAD", "SHUTDOWN",
     ]

@@ -13,6 +13,7 @@ struct ConsoleTable {
         case .statsTotals: self = Self.shortStats(statistics, averages: false)
         case .statsAverages: self = Self.shortStats(statistics, averages: true)
         case .totals: self = Self.totals(statistics)
+        case .reads: self = Self.reads(statistics)
         case .databases: self = Self.databases(statistics, parts, configuration)
         case .users: self = Self.users(statistics)
         case .lists: self = Self.lists(statistics, parts)
@@ -63,6 +64,18 @@ struct ConsoleTable {
                     "0", "0", "\(pool.serversActive)", "0", "0", "\(pool.serversIdle)", "0", "0",
                     "\(pool.serversConnecting)", "\(pool.longestWait / 1_000_000_000)",
                     "\(pool.longestWait / 1000 % 1_000_000)", pool.mode.rawValue, nil,
+                ]
+            })
+    }
+
+    /// Not PgBouncer's, which has none: by server, the reads that the pooler has sent there.
+    private static func reads(_ statistics: PoolerStatistics) -> ConsoleTable {
+        Self(
+            ["database", "user", "server", "total_reads", "total_waited", "total_refused"],
+            statistics.pools.filter { $0.reads + $0.waitingReads + $0.refusedReads > 0 }.map { pool in
+                [
+                    pool.key.database, pool.key.user, pool.key.standby ?? "leader", "\(pool.reads)",
+                    "\(pool.waitingReads)", "\(pool.refusedReads)",
                 ]
             })
     }

@@ -31,7 +31,7 @@ extension PoolerLoop {
     /// might arrive late and hit the next query.
     mutating func cancelQuery(of server: ServerPointer) {
         guard let node = self.node(of: server.pointee.pool), let key = server.pointee.key?.takeUnretainedValue(),
-            server.pointee.term == self.topology.term.number
+            !self.isOutdated(server)
         else { return }
         if self.mayBeCommitting(server) { return self.guardedCancel(of: server) }
         let descriptor = pgha_connect(node.host, node.port)

@@ -24,7 +24,10 @@ extension PoolerLoop {
         }
         self.reading.generation = (self.reading.generation &+ 1) & 0xFF_FFFF
         var target = self.target(node, user: key.user, database: key.database)
-        target.parameters = [.init("application_name", "pgha pooler")]
+        // No default of the role or the database may keep a standby from answering.
+        target.parameters = [
+            .init("application_name", "pgha pooler"), .init("default_transaction_isolation", "read committed"),
+        ]
         let logIn = ServerLogIn(target, proof: self.proof(for: key.user))
         let probe = PositionProbe(
             node.name, Transport(descriptor), logIn, generation: self.reading.generation, now: self.now)

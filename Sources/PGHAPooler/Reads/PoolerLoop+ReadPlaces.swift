@@ -19,7 +19,8 @@ extension PoolerLoop {
         }
         // Who is being greeted reads nothing yet.
         let need = client.pointee.logIn == nil ? client.pointee.causal?.pointee.need(self.reading.book) : nil
-        switch self.plan(client, leader, need ?? .nothing, usesLeader: !isReader || self.balancer.limits.usesLeader) {
+        let usesLeader = !isReader || self.balancer.limits.usesLeader
+        switch self.plan(client, leader, need ?? .nothing, usesLeader: usesLeader) {
         case .go(.standby(let place)):
             leader.pointee.standbys[place].pointee.statistics.reads &+= 1
             self.move(client, to: leader.pointee.standbys[place])
@@ -38,19 +39,32 @@ extension PoolerLoop {
         return true
     }
 
+    /// Whether the leader and a standby can be asked where they are, or have just failed to say.
+    private var canLearn: Bool {
+        if self.reading.pausedUntil.isEmpty { return true }
+        guard let leader = self.topology.leader, self.isAskable(leader) else { return false }
+        return self.topology.standbys.contains { self.balancer.isEligible($0, at: self.moment) && self.isAskable($0) }
+    }
+
+    private func isAskable(_ node: PoolTopology.Node) -> Bool {
+        self.reading.pausedUntil[node.name].map { self.now >= $0 } ?? true
+    }
+
     private mutating func plan(
         _ client: ClientPointer, _ leader: PoolPointer, _ need: CausalSession.Need, usesLeader: Bool
     ) -> ReadBalancer.Plan {
         if leader.pointee.standbysOf != self.reading.epoch { self.findStandbys(of: leader) }
         let waited = client.pointee.phase == .catchingUp ? self.now &- client.pointee.since : 0
         let random = self.random.next()
-        return self.balancer.plan(
+        let plan = self.balancer.plan(
             need, self.reading.book, waited: .nanoseconds(Int64(truncatingIfNeeded: waited)), usesLeader: usesLeader,
             self.topology, at: self.moment, random: random
         ) { place in
             let pool = leader.pointee.standbys[place]
             return pool.pointee.serverCount - pool.pointee.idleCount + pool.pointee.waitingCount
         }
+        if case .go = plan { return plan }
+        return usesLeader && !self.canLearn ? .go(.leader) : plan
     }
 
     /// The topology has changed since the pool's last read.

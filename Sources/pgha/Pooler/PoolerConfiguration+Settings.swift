@@ -19,9 +19,7 @@ extension PoolerConfiguration {
         self.clientTLS = ClientTLS(settings)
         self.serverTLS = ServerTLS(settings)
         self.limits = Limits(settings)
-        self.reads.lagBytes = settings.bytes("read_max_lag")
-        self.reads.lagSeconds = settings.duration("read_max_delay") / .seconds(1)
-        self.reads.usesLeader = settings.boolean("read_from_leader")
+        self.takeReads(settings)
         self.hold.longest = settings.duration("hold_timeout")
         self.hold.most = settings.integer("hold_clients")
         self.hold.notice = settings.duration("hold_notice")
@@ -46,6 +44,18 @@ extension PoolerConfiguration {
                 .failed, "\(path): no line for \(user)", hint: "Write '*:*:*:\(user):' and its password.")
         }
         return [user: PGHAWire.Secret(Array(password.revealed.utf8))]
+    }
+
+    private mutating func takeReads(_ settings: PoolerSettingValues) {
+        self.reads.lagBytes = settings.bytes("read_max_lag")
+        self.reads.lagSeconds = settings.duration("read_max_delay") / .seconds(1)
+        self.reads.usesLeader = settings.boolean("read_from_leader")
+        self.reads.zone = settings.text("zone")
+        self.reads.catchUp = settings.duration("read_catch_up")
+        self.readsAreCausal = settings.text("reads") == "causal"
+        self.split.isOn = settings.text("split") == "auto"
+        self.split.standbyFunctions = settings.items("split_functions")
+        self.split.leaderFunctions = settings.items("leader_functions")
     }
 
     private static func listeners(_ settings: PoolerSettingValues) throws(CommandError) -> [Listener] {

@@ -58,6 +58,13 @@ struct PoolerMetrics: Sendable {
         counter("pgha_pooler_queries_total", "Statements that were passed on.", \.queries)
         counter("pgha_pooler_received_bytes_total", "Bytes from clients.", \.bytesReceived)
         counter("pgha_pooler_sent_bytes_total", "Bytes to clients.", \.bytesSent)
+        counter(
+            "pgha_pooler_reads_total",
+            "Reads whose server the pooler chose; those on the leader found no standby that was fit.", \.reads)
+        counter("pgha_pooler_reads_waited_total", "Reads that waited for a standby to catch up.", \.waitingReads)
+        counter(
+            "pgha_pooler_reads_refused_total", "Reads that the standby could not do, so that the leader did.",
+            \.refusedReads)
         self.metrics.counter(
             "pgha_pooler_errors_total", "Errors that servers reported to clients.", labels: Self.labels + ["sqlstate"]
         ).replace(pools.flatMap { pool in pool.errors.map { (Self.values(pool) + [$0.key], Double($0.value)) } })

@@ -68,6 +68,12 @@ struct PoolerPoolOptions: ParsableArguments {
     @Option(help: .pooler("read_max_lag")) var readMaxLag: String?
     @Option(help: .pooler("read_max_delay")) var readMaxDelay: String?
     @Option(help: .pooler("read_from_leader")) var readFromLeader: String?
+    @Option(help: .pooler("zone")) var zone: String?
+    @Option(help: .pooler("reads")) var reads: String?
+    @Option(help: .pooler("read_catch_up")) var readCatchUp: String?
+    @Option(help: .pooler("split")) var split: String?
+    @Option(help: .pooler("split_functions")) var splitFunctions: String?
+    @Option(help: .pooler("leader_functions")) var leaderFunctions: String?
     @Option(help: .pooler("max_clients")) var maxClients: String?
     @Option(help: .pooler("hold_timeout")) var holdTimeout: String?
     @Option(help: .pooler("hold_clients")) var holdClients: String?
@@ -86,6 +92,8 @@ struct PoolerPoolOptions: ParsableArguments {
             "reserve_after": self.reserveAfter, "min_pool_size": self.minPoolSize,
             "prepared_statements": self.preparedStatements, "read_max_lag": self.readMaxLag,
             "read_max_delay": self.readMaxDelay, "read_from_leader": self.readFromLeader,
+            "zone": self.zone, "reads": self.reads, "read_catch_up": self.readCatchUp, "split": self.split,
+            "split_functions": self.splitFunctions, "leader_functions": self.leaderFunctions,
             "max_clients": self.maxClients, "hold_timeout": self.holdTimeout, "hold_clients": self.holdClients,
             "hold_notice": self.holdNotice, "resolve_commits": self.resolveCommits,
             "max_logging_in": self.maxLoggingIn, "max_logging_in_per_address": self.maxLoggingInPerAddress,

@@ -13,11 +13,10 @@ struct ServerPlaces {
 
     /// Nil for a server whose name is not known.
     func node(_ server: TopologyReport.Server) async -> PoolTopology.Node? {
-        guard let name = NodeName(server.name), let port = UInt16(exactly: server.port) else { return nil }
-        guard let host = await self.place(of: server.host, port) else { return nil }
-        return PoolTopology.Node(
-            name: name, host: host, port: port, position: server.lsn.flatMap { LSN($0) }, lagBytes: server.lagBytes,
-            lagSeconds: server.lagSeconds, noRead: server.noread)
+        guard let port = UInt16(exactly: server.port), let host = await self.place(of: server.host, port) else {
+            return nil
+        }
+        return server.poolNode(at: host)
     }
 
     private func place(of host: String, _ port: UInt16) async -> String? {
