@@ -28,7 +28,7 @@ extension ScratchCluster {
     }
 
     /// Waits until the column `holds` of the first row is true; errors of the server count as "not yet".
-    package func wait(until condition: String, on node: Node, timeout: Duration = .seconds(20)) async throws {
+    package func wait(until condition: String, on node: Node, timeout: Duration = .seconds(60)) async throws {
         let deadline = ContinuousClock.now + timeout
         while ContinuousClock.now < deadline {
             let rows = try? await self.query("SELECT (\(condition)) AS holds", on: node)

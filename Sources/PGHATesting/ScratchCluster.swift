@@ -143,7 +143,7 @@ package final class ScratchCluster: Sendable {
     }
 
     private func initialize() async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(60)
         while true {
             do {
                 _ = try await self.client.initialize(InitRequest(spec: SpecDocument(self.spec)))
@@ -243,7 +243,7 @@ package final class ScratchCluster: Sendable {
         let arguments = self.controllerArguments.replacing(
             "\(Self.controllerHost(self.options)):\(self.controllerPort)", with: "127.0.0.1:\(port)")
         try self.launch("second", arguments, log: "second.log")
-        try await self.waitForExit("second", timeout: .seconds(15))
+        try await self.waitForExit("second", timeout: .seconds(60))
         let child = self.children.withLock { $0.removeValue(forKey: "second") }
         return (child?.status(), self.log("second.log"))
     }
@@ -260,7 +260,7 @@ package final class ScratchCluster: Sendable {
     }
 
     /// Waits until the controller has ended by itself.
-    package func waitForControllerExit(timeout: Duration = .seconds(30)) async throws {
+    package func waitForControllerExit(timeout: Duration = .seconds(60)) async throws {
         try await self.waitForExit("controller", timeout: timeout)
         self.children.withLock { _ = $0.removeValue(forKey: "controller") }
     }
@@ -352,7 +352,7 @@ package final class ScratchCluster: Sendable {
     /// Waits for the condition; the error says what the status was instead.
     @discardableResult
     package func wait(
-        for what: String, timeout: Duration = .seconds(30), _ condition: (StatusReport) -> Bool
+        for what: String, timeout: Duration = .seconds(60), _ condition: (StatusReport) -> Bool
     ) async throws -> StatusReport {
         let deadline = ContinuousClock.now + timeout
         var last = "no answer"
@@ -371,10 +371,26 @@ package final class ScratchCluster: Sendable {
 
     /// Steady, every node streaming and in the cohort.
     @discardableResult
-    package func waitUntilComplete(timeout: Duration = .seconds(60)) async throws -> StatusReport {
+    package func waitUntilComplete(timeout: Duration = .seconds(120)) async throws -> StatusReport {
         try await self.wait(for: "a complete cluster", timeout: timeout) { status in
             status.phase == "steady" && status.cohort.count == self.nodes.count
                 && status.nodes.allSatisfy { $0.state == "leading" || $0.state == "streaming" }
+        }
+    }
+
+    /// Asks for a switchover; a controller that is busy, or has not heard everybody yet, is asked again.
+    package func switchover(to target: Node? = nil) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while true {
+            let refusal: ControllerFailure
+            do {
+                _ = try await self.client.switchover(SwitchoverCommand(target: target?.name.text))
+                return
+            } catch {
+                refusal = error
+            }
+            guard ["busy", "not_ready"].contains(refusal.code), ContinuousClock.now < deadline else { throw refusal }
+            try await Task.sleep(for: .milliseconds(50))
         }
     }
 

@@ -51,7 +51,7 @@ package final class ScratchController: Sendable {
                 self.directory,
             ], dropsPrivileges: true)
         self.child.withLock { $0 = child }
-        let deadline = ContinuousClock.now + .seconds(15)
+        let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             if (try? await self.client.status()) != nil { return }
             try await Task.sleep(for: .milliseconds(20))
@@ -60,7 +60,7 @@ package final class ScratchController: Sendable {
     }
 
     /// Starts an agent for a server that runs already, as the server's user; returns its address once it answers.
-    package func startAgent(_ node: NodeName, data: String, timeout: Duration = .seconds(15)) async throws -> String {
+    package func startAgent(_ node: NodeName, data: String, timeout: Duration = .seconds(60)) async throws -> String {
         let port = try freePort()
         let arguments =
             "agent --node \(node) --dir $0/agent-\(node) --data \(data) --listen 127.0.0.1:\(port) --token-file $0/token"
@@ -118,7 +118,7 @@ package final class ScratchController: Sendable {
     /// Waits for the condition; the error says what the status was instead.
     @discardableResult
     package func wait(
-        for what: String, timeout: Duration = .seconds(30), _ condition: (StatusReport) -> Bool
+        for what: String, timeout: Duration = .seconds(60), _ condition: (StatusReport) -> Bool
     ) async throws -> StatusReport {
         let deadline = ContinuousClock.now + timeout
         var last: StatusReport?

@@ -144,7 +144,7 @@ package final class ScratchPostgres: Sendable {
     // MARK: - Processes
 
     /// Starts the postmaster and waits until it accepts connections.
-    package func launch(timeout: Duration = .seconds(30)) async throws {
+    package func launch(timeout: Duration = .seconds(60)) async throws {
         try self.launchWithoutWaiting()
         let deadline = ContinuousClock.now + timeout
         while ContinuousClock.now < deadline {
@@ -296,7 +296,7 @@ package final class ScratchPostgres: Sendable {
     }
 
     /// Polls `condition`, one boolean column, until it holds.
-    package func wait(until condition: String, timeout: Duration = .seconds(15)) async throws {
+    package func wait(until condition: String, timeout: Duration = .seconds(60)) async throws {
         let connection = try await self.connect()
         let deadline = ContinuousClock.now + timeout
         while ContinuousClock.now < deadline {

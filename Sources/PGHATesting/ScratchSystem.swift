@@ -181,12 +181,13 @@ func childProcesses(of parent: Int32) -> [Int32] {
     (readFile("/proc/\(parent)/task/\(parent)/children") ?? "").split(separator: " ").compactMap { Int32($0) }
 }
 
-func waitUntilGone(_ pid: Int32) {
-    for _ in 0..<5000 {
+/// For at most half a minute.
+package func waitUntilGone(_ pid: Int32) {
+    for _ in 0..<100_000 {
         guard Glibc.kill(pid, 0) == 0 else { return }
         // A zombie that init has yet to collect is gone for our purposes.
         if let status = readFile("/proc/\(pid)/stat"), status.contains(") Z ") { return }
-        usleep(1000)
+        usleep(300)
     }
 }
 

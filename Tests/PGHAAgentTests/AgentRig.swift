@@ -102,13 +102,15 @@ final class AgentRig: Sendable {
         try await self.eventually("the agent answers") { (try? await self.client.facts()) != nil }
     }
 
+    func facts() async throws -> AgentFacts { try await self.client.facts(timeout: .seconds(30)) }
+
     var agentPID: pid_t? { self.process.withLock { $0?.pid } }
 
     /// Ends the agent alone.
     func killAgent(_ signal: Int32 = SIGKILL) async {
         let handle = self.process.withLock { $0 }
         handle?.signal(signal)
-        _ = await handle?.exit(within: .seconds(10))
+        _ = await handle?.exit(within: .seconds(60))
         self.process.withLock { $0 = nil }
     }
 
@@ -142,15 +144,21 @@ final class AgentRig: Sendable {
         return output.standardOutput.split(separator: "\n").joined(separator: "\n")
     }
 
-    /// Polls until `holds`, for at most 30 s.
+    /// Polls until `holds`, for at most a minute; an error counts as "not yet".
     func eventually(_ what: String, _ holds: () async throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(60)
+        var last = ""
         while ContinuousClock.now < deadline {
-            if try await holds() { return }
+            do {
+                if try await holds() { return }
+                last = ""
+            } catch {
+                last = " (\(error))"
+            }
             try await Task.sleep(for: .milliseconds(10))
         }
         let log = (try? DurableFile.read(self.base + "/agent.log")) ?? ""
-        throw RigError(text: "never: \(what). Agent's log: \(log.suffix(2000))")
+        throw RigError(text: "never: \(what)\(last). Agent's log: \(log.suffix(2000))")
     }
 
     func initialize(_ pledge: Pledge) async throws -> AgentResult {

@@ -37,7 +37,7 @@ final class EventWatch: Sendable {
 
     /// The next event of the kind; those before it are dropped.
     func next(_ kind: AgentEvent.Kind) async throws -> AgentEvent {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             let found: AgentEvent? = self.arrivals.state.withLock { state in
                 guard let index = state.events.firstIndex(where: { $0.kind == kind }) else { return nil }

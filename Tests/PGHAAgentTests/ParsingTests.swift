@@ -2,6 +2,7 @@ import Glibc
 import PGHAClient
 import PGHACore
 import PGHAHTTP
+import Synchronization
 import Testing
 
 @testable import PGHAAgent
@@ -148,23 +149,38 @@ import Testing
         #expect(files.problem != nil)
     }
 
+    private final class Calls: Sendable {
+        let blocked = Atomic<Int>(0)
+        let released = Atomic<Bool>(false)
+        /// Gave up waiting for their release.
+        let late = Atomic<Int>(0)
+    }
+
     /// As many blocked calls as a clone, its stop and a look at the facts make together, and more.
     @Test func blockedCallsDoNotHoldUpOthers() async {
-        await withTaskGroup(of: Duration?.self) { group in
+        let calls = Calls()
+        await withTaskGroup(of: Void.self) { group in
             for _ in 0..<8 {
                 group.addTask {
-                    await Offload.run { _ = usleep(2_000_000) }
-                    return nil
+                    await Offload.run {
+                        calls.blocked.add(1, ordering: .relaxed)
+                        let end = ContinuousClock.now + .seconds(30)
+                        while !calls.released.load(ordering: .relaxed) {
+                            usleep(1000)
+                            guard ContinuousClock.now > end else { continue }
+                            calls.late.add(1, ordering: .relaxed)
+                            return
+                        }
+                    }
                 }
             }
-            group.addTask {
-                try? await Task.sleep(for: .milliseconds(50))
-                let began = ContinuousClock.now
-                await Offload.run {}
-                return ContinuousClock.now - began
+            // The ninth call, which alone ends the eight.
+            while calls.blocked.load(ordering: .relaxed) < 8, calls.late.load(ordering: .relaxed) == 0 {
+                try? await Task.sleep(for: .milliseconds(1))
             }
-            for await case let took? in group { #expect(took < .milliseconds(1_000)) }
+            await Offload.run { calls.released.store(true, ordering: .relaxed) }
         }
+        #expect(calls.late.load(ordering: .relaxed) == 0)
     }
 
     @Test func tokensCompareWhole() {

@@ -28,9 +28,20 @@ func installControl(on primary: ScratchPostgres) async throws {
 
 func name(_ text: String) -> NodeName { NodeName(text)! }
 
+extension ServerControl.Deadlines {
+    /// For orders that are to succeed, however busy the machine is.
+    static var patient: Self {
+        var deadlines = Self()
+        (deadlines.settings, deadlines.seal, deadlines.promote) = (.seconds(30), .seconds(30), .seconds(30))
+        // What some tests wait for in vain.
+        deadlines.lock = .seconds(2)
+        return deadlines
+    }
+}
+
 func control(
     _ server: ScratchPostgres, _ node: String, identifier: UInt64? = nil,
-    deadlines: ServerControl.Deadlines = .init()
+    deadlines: ServerControl.Deadlines = .patient
 ) -> ServerControl {
     ServerControl(
         node: name(node), parameters: server.parameters(user: "pgha", password: "control"),

@@ -17,11 +17,13 @@ struct LeadTests {
         try await server.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")[0].int32("pid")
     }
 
-    /// Whether an insert with `synchronous_commit = on` is acknowledged within a short time.
-    private func isAcknowledged(_ id: Int, on server: ScratchPostgres) async throws -> Bool {
+    /// Whether an insert with `synchronous_commit = on` is acknowledged in `time`: short where it must not be.
+    private func isAcknowledged(
+        _ id: Int, on server: ScratchPostgres, within time: Duration = .milliseconds(150)
+    ) async throws -> Bool {
         let session = try await server.connect()
         let error = await postgresError { () throws(PostgresError) in
-            try await session.query("INSERT INTO rows VALUES ($1)", ["\(id)"], timeout: .milliseconds(150))
+            try await session.query("INSERT INTO rows VALUES ($1)", ["\(id)"], timeout: time)
         }
         await session.close()
         return error == nil
@@ -45,7 +47,7 @@ struct LeadTests {
         #expect(try await !self.isAcknowledged(2, on: first))
         #expect(await b.execute(.setSyncList(pledge(2), .any(1, [member]))) == .done)
         try await first.wait(until: "EXISTS (SELECT FROM pg_stat_replication WHERE sync_priority = 1)")
-        #expect(try await self.isAcknowledged(3, on: first))
+        #expect(try await self.isAcknowledged(3, on: first, within: .seconds(30)))
         guard case .senders(let senders) = await b.execute(.readSenders(pledge(2))) else {
             Issue.record("no senders")
             return
@@ -76,7 +78,7 @@ struct LeadTests {
         try await standby.wait(until: "current_setting('synchronous_standby_names') <> ''")
         try await standby.query("SELECT pg_promote(false)")
         try await standby.wait(until: "NOT pg_is_in_recovery()")
-        #expect(try await self.isAcknowledged(1, on: standby))
+        #expect(try await self.isAcknowledged(1, on: standby, within: .seconds(30)))
     }
 
     @Test func aFenceThatTheCheckpointerHasNotSeenStopsThePromotion() async throws {
@@ -86,11 +88,11 @@ struct LeadTests {
         try await standby.query("SELECT pg_reload_conf()")
         try await standby.wait(until: "current_setting('synchronous_standby_names') = ''")
         try await standby.query("CHECKPOINT")
-        let b = control(standby, "b", deadlines: self.quick())
+        let b = control(standby, "b")
         #expect(await b.execute(.seal(pledge(2))).sealed != nil)
         let pid = try await self.checkpointer(of: standby)
         kill(pid, SIGSTOP)
-        let failure = await b.execute(.promote(pledge(2))).failure
+        let failure = await control(standby, "b", deadlines: self.quick()).execute(.promote(pledge(2))).failure
         let stillStandby = try await standby.query("SELECT pg_is_in_recovery() AS r")[0].bool("r")
         kill(pid, SIGCONT)
         #expect(failure != nil)
@@ -102,11 +104,11 @@ struct LeadTests {
     @Test func leavingOneCopyIsOverOnlyWhenCommitsWait() async throws {
         let server = try await ScratchPostgres.start()
         try await installControl(on: server)
-        let a = control(server, "a", deadlines: self.quick())
+        let a = control(server, "a")
         let list = SyncList.any(1, [ReplicationName(node: name("b"), suffix: 1)])
         let pid = try await self.checkpointer(of: server)
         kill(pid, SIGSTOP)
-        let failure = await a.execute(.setSyncList(pledge(2), list)).failure
+        let failure = await control(server, "a", deadlines: self.quick()).execute(.setSyncList(pledge(2), list)).failure
         kill(pid, SIGCONT)
         #expect(failure != nil)
         #expect(await a.execute(.setSyncList(pledge(2), list)) == .done)

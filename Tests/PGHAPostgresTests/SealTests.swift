@@ -56,7 +56,7 @@ struct SealTests {
 
     private func quick() -> ServerControl.Deadlines {
         var deadlines = ServerControl.Deadlines()
-        deadlines.seal = .milliseconds(300)
+        deadlines.seal = .milliseconds(1500)
         deadlines.promote = .milliseconds(500)
         return deadlines
     }
@@ -70,7 +70,7 @@ struct SealTests {
         #expect(await b.execute(.seal(pledge(2))) == .failed(.receiverRemains))
         #expect(await b.execute(.readPosition(pledge(2))) == .failed(.receiverRemains))
         kill(pid, SIGCONT)
-        #expect(await b.execute(.seal(pledge(2))).sealed != nil)
+        #expect(await control(standby, "b").execute(.seal(pledge(2))).sealed != nil)
         #expect(try await self.receiver(of: standby) == nil)
     }
 
@@ -94,7 +94,7 @@ struct SealTests {
         #expect(await b.execute(.seal(pledge(2))) == .failed(.receiverRemains))
         try await standby.wait(until: connecting)
         kill(pid, SIGCONT)
-        #expect(await b.execute(.seal(pledge(2))).sealed != nil)
+        #expect(await control(standby, "b").execute(.seal(pledge(2))).sealed != nil)
     }
 
     @Test func aSealedStandbyAcknowledgesNothing() async throws {
@@ -108,7 +108,7 @@ struct SealTests {
             while true {
                 let next = acknowledged + 1
                 do {
-                    try await writer.query("INSERT INTO rows VALUES ($1)", ["\(next)"], timeout: .milliseconds(700))
+                    try await writer.query("INSERT INTO rows VALUES ($1)", ["\(next)"], timeout: .seconds(5))
                     acknowledged = next
                 } catch { return acknowledged }
             }

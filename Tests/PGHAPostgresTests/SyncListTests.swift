@@ -47,7 +47,7 @@ struct SyncListTests {
         // The hole: c is nowhere, and the commit is acknowledged.
         try await primary.query("INSERT INTO rows VALUES (1)")
 
-        let seen = try await ServerProbe(primary.parameters(user: "pgha", password: "control")).observe(timeout: .seconds(5)).get()
+        let seen = try await ServerProbe(primary.parameters(user: "pgha", password: "control")).observe(timeout: .seconds(20)).get()
         #expect(seen.senders.map(\.applicationName) == [self.b.description, self.b.description])
         // Whoever counts distinct names, as confirming a rule does, counts one.
         #expect(Set(seen.senders.map(\.applicationName)).count == 1)
@@ -56,7 +56,7 @@ struct SyncListTests {
     }
 
     private func wait(_ control: ServerControl, for priorities: [ReplicationName: Int]) async throws {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         var last: NodeOutcome?
         while ContinuousClock.now < deadline {
             let outcome = await control.execute(.readSenders(pledge(1)), upstream: nil)

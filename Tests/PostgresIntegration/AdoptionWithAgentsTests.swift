@@ -30,7 +30,7 @@ struct AdoptionWithAgentsTests {
         let killed = ContinuousClock.now
         servers.all[0].kill()
         let first = try await writers.firstAck(after: killed, notBy: 0)
-        try await controller.wait(for: "a complete cluster again", timeout: .seconds(60)) {
+        try await controller.wait(for: "a complete cluster again", timeout: .seconds(120)) {
             $0.phase == "steady" && $0.cohort.count == 3 && $0["a"]?.state == "streaming"
         }
         print("first commit after \(first.at - killed), the old primary back after \(ContinuousClock.now - killed)")
@@ -98,16 +98,16 @@ struct AdoptionWithAgentsTests {
         let a = try #require(NodeName("a")), b = try #require(NodeName("b"))
         _ = try await controller.startAgent(a, data: server.dataDirectory)
         let second = await #expect(throws: ScratchFailure.self) {
-            _ = try await controller.startAgent(b, data: server.dataDirectory, timeout: .seconds(5))
+            _ = try await controller.startAgent(b, data: server.dataDirectory)
         }
         #expect(second?.description.contains("Another agent runs for \(server.dataDirectory)") == true)
         controller.killAgents()
         let moved = await #expect(throws: ScratchFailure.self) {
-            _ = try await controller.startAgent(a, data: other.dataDirectory, timeout: .seconds(5))
+            _ = try await controller.startAgent(a, data: other.dataDirectory)
         }
         #expect(moved?.description.contains("This agent took over \(server.dataDirectory)") == true)
         let none = await #expect(throws: ScratchFailure.self) {
-            _ = try await controller.startAgent(b, data: "/tmp", timeout: .seconds(5))
+            _ = try await controller.startAgent(b, data: "/tmp")
         }
         #expect(none?.description.contains("/tmp is no data directory") == true)
     }

@@ -17,7 +17,7 @@ extension RealClusters { @Suite struct ControllerTests {
         try await cluster.waitUntilComplete()
         try await begin(old)
         do {
-            try await cluster.waitForControllerExit(timeout: .seconds(15))
+            try await cluster.waitForControllerExit()
         } catch {
             throw ScratchFailure("\(point) was not reached: \(error)")
         }
@@ -55,7 +55,7 @@ extension RealClusters { @Suite struct ControllerTests {
             ] {
                 try await self.interrupt(cluster, at: point) { _ in
                     // The controller may end before it has answered.
-                    _ = try? await cluster.client.switchover(SwitchoverCommand())
+                    try? await cluster.switchover()
                 }
             }
         }
@@ -75,7 +75,7 @@ extension RealClusters { @Suite struct ControllerTests {
                 try await cluster.waitUntilComplete()
                 cluster.killHost(standby)
                 do {
-                    try await cluster.waitForControllerExit(timeout: .seconds(15))
+                    try await cluster.waitForControllerExit()
                 } catch {
                     throw ScratchFailure("\(point) was not reached: \(error)")
                 }
@@ -118,8 +118,10 @@ extension RealClusters { @Suite struct ControllerTests {
             #expect(!status.controller.leading)
             // Some of its ordinary rounds.
             try await RealClusters.always(cluster, for: .seconds(5)) { $0.phase == "halted" ? nil : $0.phase }
-            let later = try await cluster.status()
-            #expect(later.nodes.allSatisfy { $0.role == "primary" || $0.role == "standby" })
+            let later = try await cluster.wait(for: "what it sees") { status in
+                status.nodes.allSatisfy { $0.role == "primary" || $0.role == "standby" }
+            }
+            #expect(later.phase == "halted")
             #expect(!later.nodes.contains { $0.state == "forked" })
             #expect(try await self.fingerprint(cluster) == before)
             let code = await RealClusters.refusal { _ = try await cluster.client.switchover(SwitchoverCommand()) }

@@ -55,7 +55,7 @@ extension RealClusters { @Suite struct FailoverTests {
             let old = try await cluster.leader()
             let target = cluster.nodes[round % 2 == 1 ? 1 : 0]
             let asked = ContinuousClock.now
-            _ = try await cluster.client.switchover(SwitchoverCommand(target: target.name.text))
+            try await cluster.switchover(to: target)
             let first = try await recorder.waitForAck(after: asked, notBy: old.name)
             let last = recorder.all.filter { $0.node == old.name }.map(\.acknowledged).max() ?? asked
             print("switchover \(round): gap \(first.acknowledged - last)")

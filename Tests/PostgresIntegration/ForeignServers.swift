@@ -140,7 +140,7 @@ final class ForeignWriters: Sendable {
 
     func waitForMore() async throws {
         let count = self.acks.withLock { $0.count }
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(60)
         while self.acks.withLock({ $0.count }) < count + 20 {
             guard ContinuousClock.now < deadline else { throw ScratchFailure("no insert was acknowledged") }
             try await Task.sleep(for: .milliseconds(5))
@@ -148,7 +148,7 @@ final class ForeignWriters: Sendable {
     }
 
     func firstAck(after moment: ContinuousClock.Instant, notBy server: Int) async throws -> Ack {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             if let ack = self.acks.withLock({ $0.first { $0.at > moment && $0.server != server } }) { return ack }
             try await Task.sleep(for: .milliseconds(5))

@@ -91,7 +91,7 @@ extension RealClusters {
                     let term = try await cluster.waitUntilComplete().term
                     try await Task.sleep(for: .milliseconds(500))
                     let asked = Self.wallClock
-                    _ = try await cluster.client.switchover(SwitchoverCommand(target: nil))
+                    try await cluster.switchover()
                     try await cluster.wait(for: "the new term") { $0.term > term && $0.phase == "steady" }
                     moments.append((asked, Self.wallClock - asked))
                 }
@@ -139,11 +139,10 @@ extension RealClusters {
                 _ = try await inside.query("INSERT INTO ids VALUES (-1, 'x')")
                 let leader = try await cluster.leader()
                 let processes = cluster.serverPIDs(leader)
-            let killed = ContinuousClock.now
-            cluster.killPostmaster(leader)
-            // Its backends notice by themselves; one that has not yet would still begin a transaction.
-            let deadline = killed + .milliseconds(100)
-            while ContinuousClock.now < deadline, processes.contains(where: { kill($0, 0) == 0 }) { usleep(100) }
+                let killed = ContinuousClock.now
+                cluster.killPostmaster(leader)
+                // Its backends notice by themselves; one that has not yet would still begin a transaction.
+                for pid in processes { waitUntilGone(pid) }
                 let began = ContinuousClock.now
                 var longest = Duration.zero
                 for id in 1...2000 where ContinuousClock.now - began < .seconds(5) {

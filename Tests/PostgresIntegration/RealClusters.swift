@@ -7,7 +7,7 @@ import Testing
 /// machine has two cores.
 @Suite(
     .serialized, .enabled(if: ScratchCluster.unavailable == nil, "\(ScratchCluster.unavailable ?? "")"),
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(10)))
 enum RealClusters {}
 
 extension RealClusters {
@@ -42,15 +42,20 @@ extension RealClusters {
         try await body(cluster)
     }
 
-    /// The code with which the controller refused; nil when it accepted.
+    /// The code with which the controller refused; nil when it accepted. Asks again while another procedure is under
+    /// way.
     static func refusal(of request: () async throws -> Void) async -> String? {
-        do {
-            try await request()
-            return nil
-        } catch let failure as ControllerFailure {
-            return failure.code
-        } catch {
-            return "\(error)"
+        let deadline = ContinuousClock.now + .seconds(60)
+        while true {
+            do {
+                try await request()
+                return nil
+            } catch let failure as ControllerFailure {
+                guard failure.code == "busy", ContinuousClock.now < deadline else { return failure.code }
+                try? await Task.sleep(for: .milliseconds(50))
+            } catch {
+                return "\(error)"
+            }
         }
     }
 

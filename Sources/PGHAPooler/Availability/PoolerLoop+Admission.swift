@@ -106,6 +106,7 @@ extension PoolerLoop {
             server,
             """
             BEGIN READ WRITE; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; \
+            SET LOCAL client_min_messages = warning; \
             SELECT pg_catalog.pg_logical_emit_message(true, 'pgha', ''); COMMIT
             """)
         self.flush(to: server)

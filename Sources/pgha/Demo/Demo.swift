@@ -90,7 +90,7 @@ actor Demo {
 
     /// The last leader comes back before its standbys do: with them there, it would be replaced meanwhile.
     private func waitForLeader(_ client: ControllerClient) async {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline, !Task.isCancelled {
             if let report = try? await client.status(), let leader = report.leader, report[leader]?.role == "primary" {
                 return

@@ -10,7 +10,7 @@ and pgbouncer-unix does too.
 
 Usage: bench.py [--parts cpu,syscalls,...] [--rounds N] [--seconds S] [--only pgha,pgbouncer]
 """
-import argparse, json, os, re, resource, socket, statistics, struct, subprocess, time
+import argparse, json, os, re, resource, signal, socket, statistics, struct, subprocess, sys, time
 
 from cluster import Client, Cluster, Load, answers
 from peers import PGHA, SCRATCH, Bed, NotMeasured, pgbench, run, transactions, unpack
@@ -98,11 +98,12 @@ class Bench:
                             goal=("pgha", "median", 5.5))
 
     def instructions(self):
-        def count(start):
+        def count(peer_name, start):
             totals = []
             # The difference of two runs: starting and logging in do not count.
             for amount in (100, 1100):
-                name = f"{self.bed.folder}/callgrind.{amount}"
+                # Each runs as another user: no file of one is in the way of the other.
+                name = f"{self.bed.folder}/callgrind.{peer_name}.{amount}"
                 peer = start(("valgrind", "--tool=callgrind", f"--callgrind-out-file={name}"))
                 pgbench(peer.port, "-n", "-S", "-c", "8", "-j", "1", "-t", str(amount))
                 peer.stop()
@@ -110,7 +111,7 @@ class Bench:
             return (totals[1] - totals[0]) / 8000
         for name, start in (("pgha", lambda prefix: self.bed.pgha(prefix=prefix)),
                             ("pgbouncer", lambda prefix: self.bed.pgbouncer(prefix=prefix))):
-            self.record("instructions", "user instructions, simple, 8 clients", "/txn", {name: [count(start)]},
+            self.record("instructions", "user instructions, simple, 8 clients", "/txn", {name: [count(name, start)]},
                         goal=("pgha", "median", 1500))
 
     def bytes(self):
@@ -294,6 +295,8 @@ def main():
         parser.error(f"{PGHA} is not there: run 'make release', or name it in PGHA_EXECUTABLE")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Whatever was started is stopped, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     unpack()
     bench, began, load = Bench(options), time.time(), os.getloadavg()
     try:
