@@ -6,7 +6,7 @@ extension PoolerLoop {
     /// A new view of the cluster. Connections of an older term are closed before anything else is looked at, and
     /// nothing is written to them.
     mutating func apply(_ topology: PoolTopology) {
-        guard topology.term >= self.topology.term, topology != self.topology else { return }
+        guard topology.replaces(self.topology) else { return }
         let isNews =
             topology.term != self.topology.term || topology.leader?.port != self.topology.leader?.port
             || topology.leader?.host != self.topology.leader?.host
@@ -40,16 +40,11 @@ extension PoolerLoop {
     func isOutdated(_ server: ServerPointer) -> Bool {
         switch server.pointee.pool.pointee.key.target {
         case .leader:
-            server.pointee.term < self.topology.term.number
-                || (server.pointee.term == self.topology.term.number && !self.leads(server.pointee.node))
-                || (server.pointee.term > self.topology.term.number
-                    && server.pointee.term != self.topology.claim?.number)
+            self.topology.outdates(Term(server.pointee.term), to: self.nodeNames[Int(server.pointee.node)])
         case .standby(let name): self.topology.node(name) == nil
         case .nobody: true
         }
     }
-
-    private func leads(_ node: UInt32) -> Bool { self.topology.leader?.name == self.nodeNames[Int(node)] }
 
     mutating func nodeNumber(_ name: NodeName) -> UInt32 {
         if let known = self.nodeNames.firstIndex(of: name) { return UInt32(known) }
