@@ -63,6 +63,10 @@ struct Client: BitwiseCopyable {
         static let replication = Flags(rawValue: 32)
         /// What is held was kept for want of a server: go on with it even if nothing more comes.
         static let heldWhole = Flags(rawValue: 64)
+        /// Speaks protocol 3.2, whose cancel keys are long.
+        static let longKey = Flags(rawValue: 128)
+        /// Has prepared a statement that sets what a parameter names.
+        static let guardsBinds = Flags(rawValue: 256)
     }
 
     var transport: Transport
@@ -87,7 +91,7 @@ struct Client: BitwiseCopyable {
     var previous: ClientPointer?
     /// Nanoseconds of the loop's clock: when it began to wait, to log in, to use its server, to be idle.
     var since: UInt64
-    /// Second half of the cancel key; the first half names thread and place.
+    /// What only its cancel key has; the rest of that names process, loop and place.
     var secret: UInt32 = 0
     var logIn: Unmanaged<LogIn>?
     /// Prepared statements by name; nil until the first.

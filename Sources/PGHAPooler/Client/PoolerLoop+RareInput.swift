@@ -72,7 +72,7 @@ extension PoolerLoop {
         if isParse, !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
         server.pointee.session.sent(Request(Self.kind(message.type)))
         guard isParse, message.isComplete, let parse = ParseView(message.body),
-            let refusal = self.settingRefusal(of: parse.text)
+            let refusal = self.settingRefusal(of: parse.text, client, server)
         else { return .forward }
         self.out.append(span, message.start - span)
         span = message.start

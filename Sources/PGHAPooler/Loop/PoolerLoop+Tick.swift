@@ -14,6 +14,7 @@ extension PoolerLoop {
         }
         self.checkServers()
         self.checkLookups()
+        self.checkForwards()
         self.checkClients()
         self.askAgain()
         if self.now >= self.nextPeriod { self.endPeriod() }

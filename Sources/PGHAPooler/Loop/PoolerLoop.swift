@@ -47,6 +47,8 @@ struct PoolerLoop: ~Copyable {
     let classifier = StatementClassifier()
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
+    /// Among those numbers: when a type was dropped last.
+    var lastDrop: UInt32 = 0
     var nextTick: UInt64 = 0
     /// No client is over a limit of time before.
     var nextClientCheck: UInt64 = 0
@@ -65,12 +67,17 @@ struct PoolerLoop: ~Copyable {
     /// Servers' names by number; places of connections hold the number.
     var nodeNames: [NodeName] = []
     var balancer: ReadBalancer
+    /// The poolers on the same ports.
+    let localPoolers: LocalPoolers
+    /// Cancel requests on their way to other hosts, by number.
+    var forwards: [UInt32: CancelForward] = [:]
+    var nextForward: UInt32 = 0
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
     init(
         number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, security: Security,
-        listeners: [BoundListener], drains: DrainBoard
+        listeners: [BoundListener], drains: DrainBoard, localPoolers: LocalPoolers
     ) {
         self.number = number
         self.epoll = epoll
@@ -80,6 +87,7 @@ struct PoolerLoop: ~Copyable {
         self.security = security
         self.listeners = listeners
         self.drains = drains
+        self.localPoolers = localPoolers
         self.balancer = ReadBalancer(configuration.reads)
         self.clients = Slab(limit: 1 << 20)
         self.servers = Slab(limit: 1 << 16)
@@ -145,6 +153,8 @@ struct PoolerLoop: ~Copyable {
             self.serverReady(server, event.flags)
         case Token.Kind.listener.rawValue: self.acceptClients(self.listeners[Int(token.index)])
         case Token.Kind.lookup.rawValue: self.lookupReady(token)
+        case Token.Kind.forward.rawValue: self.forwardReady(token.index)
+        case Token.Kind.localPoolers.rawValue: for call in self.receiveLocalCancels() { self.takeCancelRequest(call) }
         default: self.readMailbox()
         }
         self.handOutReturned()
@@ -182,6 +192,7 @@ struct PoolerLoop: ~Copyable {
             self.dropServer(self.servers[index])
         }
         self.lookups.connection?.transport.close()
+        self.endForwards()
         if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)

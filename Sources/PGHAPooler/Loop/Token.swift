@@ -6,6 +6,10 @@ struct Token: BitwiseCopyable, Equatable {
         case listener
         case mailbox
         case lookup
+        /// A cancel request on its way to another host.
+        case forward
+        /// Where other poolers of this host leave cancel requests.
+        case localPoolers
     }
 
     let bits: UInt64

@@ -22,10 +22,12 @@ extension PoolerLoop {
     @inline(never) private mutating func classify(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
     ) -> Inspection {
-        let summary = self.classifier.classify(text)
+        let summary = self.classifier.classify(text, strings: self.stringSyntax(of: server))
         let effects = summary.effects
-        if !self.configuration.authentication.allowsRiskySettings, let refusal = SettingRefusal(effects) {
-            return .refused(refusal)
+        if !self.configuration.authentication.allowsRiskySettings {
+            // In a Query a parameter belongs to a PREPARE, whose EXECUTE would have to be looked into.
+            let risks: StatementEffects = effects.contains(.setsByParameter) ? SettingRisk.all : []
+            if let refusal = SettingRefusal(effects.union(risks)) { return .refused(refusal) }
         }
         guard client.pointee.pinReason != .sessionMode, !effects.isDisjoint(with: .sessionBound) else {
             return .nothing
@@ -40,6 +42,12 @@ extension PoolerLoop {
         let reason = PinReason(effects, hasName: name != nil && summary.count == 1)
         if reason != .none { self.pin(client, reason) }
         return effects.isDisjoint(with: .namesStatement) ? .nothing : .namesStatement
+    }
+
+    /// How the session reads backslashes, as far as its server has said.
+    func stringSyntax(of server: ServerPointer) -> StringSyntax {
+        let value = server.pointee.parameters?.takeUnretainedValue().value(of: "standard_conforming_strings")
+        return value == "on" ? .standard : value == "off" ? .escaping : .unknown
     }
 
     /// The client keeps its server from now on.

@@ -28,13 +28,15 @@ extension PoolerLoop {
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
-        let (content, isRefused) = self.retain(body)
+        let (content, isRefused) = self.retain(body, client, server)
         let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
         let statement = renamed ?? content
         let sequence = self.nextSequence()
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
-        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
+        if let entry = self.statements(of: server).pointee.use(statement), self.isUsable(entry, on: server),
+            !name.isEmpty || !self.isOlderThanDrop(entry)
+        {
             request = .skippedParse
         } else if name.isEmpty, !isRefused, self.isNew(statement) {
             // Passed on without a name, as it came.
@@ -52,9 +54,13 @@ extension PoolerLoop {
     }
 
     /// The statement of a Parse, or the one that takes its place because it must not be sent.
-    private mutating func retain(_ body: UnsafeRawBufferPointer) -> (statement: StatementPointer, isRefused: Bool) {
+    private mutating func retain(
+        _ body: UnsafeRawBufferPointer, _ client: ClientPointer, _ server: ServerPointer
+    ) -> (statement: StatementPointer, isRefused: Bool) {
         let statement = self.statementTable.retain(body)
-        guard statement.pointee.needsAttention, let refusal = self.settingRefusal(of: statement.pointee.text) else {
+        guard statement.pointee.needsAttention,
+            let refusal = self.settingRefusal(of: statement.pointee.text, client, server)
+        else {
             return (statement, false)
         }
         self.statementTable.release(statement)
@@ -96,9 +102,22 @@ extension PoolerLoop {
 
     /// Prepares it, if it is not, before whatever uses it next. True when that was needed.
     @discardableResult mutating func ensure(_ statement: StatementPointer, on server: ServerPointer) -> Bool {
-        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale { return false }
+        if let entry = self.statements(of: server).pointee.use(statement), self.isUsable(entry, on: server) {
+            return false
+        }
         self.prepare(statement, on: server, sequence: self.nextSequence(), .injectedParse)
         return true
+    }
+
+    /// Whether the server has it for sure, and fit to be run.
+    private func isUsable(_ entry: ServerStatements.EntryPointer, on server: ServerPointer) -> Bool {
+        !entry.pointee.isStale && !server.pointee.session.isUncertain(entry.pointee.sequence)
+    }
+
+    /// A type of its may be gone, by a DROP since. Who prepares without a name expects it to be looked up now; a name
+    /// keeps what it meant.
+    private func isOlderThanDrop(_ entry: ServerStatements.EntryPointer) -> Bool {
+        Int32(bitPattern: self.lastDrop &- entry.pointee.sequence) >= 0
     }
 
     private mutating func close(_ statement: StatementPointer, on server: ServerPointer) {
@@ -222,7 +241,7 @@ extension PoolerLoop {
         server.pointee.client?.pointee.statements?.pointee.removeFailed(failed, &self.statementTable)
     }
 
-    /// "cached plan must not change result type": the next use prepares it afresh.
+    /// "cached plan must not change result type", or a type that it needs is gone: the next use prepares it afresh.
     mutating func planIsStale(_ server: ServerPointer, _ statement: UnsafeMutableRawPointer?) {
         guard let statement = statement?.assumingMemoryBound(to: Statement.self) else { return }
         server.pointee.statements?.pointee.use(statement)?.pointee.isStale = true
@@ -230,6 +249,7 @@ extension PoolerLoop {
 
     /// DEALLOCATE ALL and DISCARD ALL: nothing is prepared any more, under no name.
     mutating func takeCommandTag(_ server: ServerPointer, _ body: UnsafeRawBufferPointer) {
+        if CommandTag.dropsTypes(body) { self.lastDrop = self.nextSequence() }
         guard body.first == UInt8(ascii: "D"), CommandTag.forgetsStatements(body) else { return }
         server.pointee.statements?.pointee.removeAll(&self.statementTable)
         server.pointee.client?.pointee.statements?.pointee.removeAll(&self.statementTable)
@@ -284,6 +304,12 @@ enum Rewritten {
 }
 
 enum CommandTag {
+    /// Directly, or with what held them.
+    static func dropsTypes(_ body: UnsafeRawBufferPointer) -> Bool {
+        Self.equals(body, "DROP TYPE") || Self.equals(body, "DROP DOMAIN") || Self.equals(body, "DROP SCHEMA")
+            || Self.equals(body, "DROP EXTENSION") || Self.equals(body, "DROP OWNED")
+    }
+
     static func forgetsStatements(_ body: UnsafeRawBufferPointer) -> Bool {
         Self.equals(body, "DEALLOCATE ALL") || Self.equals(body, "DISCARD ALL")
     }
