@@ -29,6 +29,10 @@ test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 
 test-drivers: build ## Drivers through the pooler: psql, psycopg, asyncpg, pgjdbc, node-pg: ARGS="--only pgjdbc"
 	@python3 Tests/Drivers/drivers.py $(ARGS)
 
+.PHONY: test-psycopg
+test-psycopg: build ## psycopg's own tests through the pooler: PSYCOPG_TESTS=/path/to/a/clone/of/its/repository
+	@python3 Tests/Drivers/psycopg_suite.py $(ARGS)
+
 .PHONY: demo
 demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
 	@exec "$(scratch)/debug/pgha" demo $(ARGS)

@@ -59,6 +59,16 @@ struct DriverFindingTests {
             }
             #expect(try client.answers().contains("D:(x,y)"))
         }
+        try client.query("DROP TYPE pair")
+        for _ in 0..<4 {
+            try client.query("BEGIN; CREATE TYPE pair AS (a text, b text)")
+            client.send { buffer in
+                self.run(&buffer, "SELECT $1::pair", ["(x,y)"])
+                buffer.sync()
+            }
+            #expect(try client.answers().contains("D:(x,y)"))
+            try client.query("ROLLBACK")
+        }
     }
 
     @Test(arguments: [PoolerConfiguration.Mode.transaction, .session])
@@ -85,5 +95,10 @@ struct DriverFindingTests {
         let rig = try await PoolerRig.start()
         let client = try rig.client()
         #expect(try client.value(#"SELECT set_config('search_path', 'a\b', false)"#) == #"a\b"#)
+        try client.query("SET standard_conforming_strings = off; SET escape_string_warning = off")
+        #expect(try client.value(#"SELECT set_config('search_path', 'a\\b', false)"#) == #"a\b"#)
+        // With escapes this is one string; without, the second call is seen.
+        #expect(
+            try client.query(#"SELECT '\'', set_config('synchronous_commit', 'off', false), '\''"#).first == "E:42501")
     }
 }

@@ -48,7 +48,6 @@ extension RealClusters {
                 let pooler = try FollowingPooler(cluster) { configuration in
                     configuration.authentication.rules = .passwords
                     configuration.authentication.lookup = .init()
-                    configuration.authentication.lookup?.cacheTime = .seconds(1)
                     configuration.passwords["pgha_pooler"] = PGHAWire.Secret(Array("pooler".utf8))
                 }
                 defer { pooler.stop() }

@@ -84,7 +84,16 @@ extension PoolerLoop {
 
     private mutating func attachNewcomer(_ client: ClientPointer, _ pool: PoolPointer) {
         if self.mustWait(client) { return self.enqueue(client) }
-        if let server = pool.pointee.popIdle(), self.attach(client, server) { self.finishLogIn(client) }
+        if let server = self.popIdle(pool, for: client), self.attach(client, server) { self.finishLogIn(client) }
+    }
+
+    /// Who keeps its server gets the one that has been idle longest: a client that connects again, to be rid of what its
+    /// last session has come to, expects another process.
+    private func popIdle(_ pool: PoolPointer, for client: ClientPointer) -> ServerPointer? {
+        guard client.pointee.flags.contains(.pinned) else { return pool.pointee.popIdle() }
+        guard let server = pool.pointee.leastRecentlyUsed else { return nil }
+        pool.pointee.removeIdle(server)
+        return server
     }
 
     /// What a session looks like that asked for these settings.

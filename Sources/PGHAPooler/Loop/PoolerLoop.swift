@@ -47,8 +47,8 @@ struct PoolerLoop: ~Copyable {
     let classifier = StatementClassifier()
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
-    /// Among those numbers: when a type was dropped last.
-    var lastDrop: UInt32 = 0
+    /// Among those numbers: when a type was made or dropped last.
+    var lastTypeChange: UInt32 = 0
     var nextTick: UInt64 = 0
     /// No client is over a limit of time before.
     var nextClientCheck: UInt64 = 0

@@ -160,7 +160,7 @@ extension PoolerLoop {
             return self.takeError(server, message)
         case BackendMessage.commandComplete:
             guard message.isComplete else { return .keep }
-            if message.body.first == UInt8(ascii: "D") { self.takeCommandTag(server, message.body) }
+            if CommandTag.mayMatter(message.body) { self.takeCommandTag(server, message.body) }
             if server.pointee.flags.contains(.commitIsAlone) {
                 return server.pointee.session.received(message.type) == .broken ? .broken : .drop
             }

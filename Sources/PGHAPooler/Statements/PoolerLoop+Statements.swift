@@ -35,7 +35,7 @@ extension PoolerLoop {
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
         if let entry = self.statements(of: server).pointee.use(statement), self.isUsable(entry, on: server),
-            !name.isEmpty || !self.isOlderThanDrop(entry)
+            !name.isEmpty || !self.isOlderThanTypes(entry)
         {
             request = .skippedParse
         } else if name.isEmpty, !isRefused, self.isNew(statement) {
@@ -114,10 +114,10 @@ extension PoolerLoop {
         !entry.pointee.isStale && !server.pointee.session.isUncertain(entry.pointee.sequence)
     }
 
-    /// A type of its may be gone, by a DROP since. Who prepares without a name expects it to be looked up now; a name
+    /// A type of its may be gone, by a DROP or a ROLLBACK, and another of its name there. Who prepares without a name expects it to be looked up now; a name
     /// keeps what it meant.
-    private func isOlderThanDrop(_ entry: ServerStatements.EntryPointer) -> Bool {
-        Int32(bitPattern: self.lastDrop &- entry.pointee.sequence) >= 0
+    private func isOlderThanTypes(_ entry: ServerStatements.EntryPointer) -> Bool {
+        Int32(bitPattern: self.lastTypeChange &- entry.pointee.sequence) >= 0
     }
 
     private mutating func close(_ statement: StatementPointer, on server: ServerPointer) {
@@ -249,7 +249,7 @@ extension PoolerLoop {
 
     /// DEALLOCATE ALL and DISCARD ALL: nothing is prepared any more, under no name.
     mutating func takeCommandTag(_ server: ServerPointer, _ body: UnsafeRawBufferPointer) {
-        if CommandTag.dropsTypes(body) { self.lastDrop = self.nextSequence() }
+        if CommandTag.changesTypes(body) { self.lastTypeChange = self.nextSequence() }
         guard body.first == UInt8(ascii: "D"), CommandTag.forgetsStatements(body) else { return }
         server.pointee.statements?.pointee.removeAll(&self.statementTable)
         server.pointee.client?.pointee.statements?.pointee.removeAll(&self.statementTable)
@@ -304,11 +304,21 @@ enum Rewritten {
 }
 
 enum CommandTag {
-    /// Directly, or with what held them.
-    static func dropsTypes(_ body: UnsafeRawBufferPointer) -> Bool {
-        Self.equals(body, "DROP TYPE") || Self.equals(body, "DROP DOMAIN") || Self.equals(body, "DROP SCHEMA")
-            || Self.equals(body, "DROP EXTENSION") || Self.equals(body, "DROP OWNED")
+    /// The rest is told by two bytes: `CREATE …`, `DROP …`, `DISCARD …`, `DEALLOCATE …`.
+    @inline(__always) static func mayMatter(_ body: UnsafeRawBufferPointer) -> Bool {
+        guard body.count > 1, let first = body.first else { return false }
+        return first == UInt8(ascii: "D") || (first == UInt8(ascii: "C") && body[1] == UInt8(ascii: "R"))
     }
+
+    /// Directly, or with what holds them.
+    static func changesTypes(_ body: UnsafeRawBufferPointer) -> Bool {
+        Self.typeChanges.contains { Self.equals(body, $0) }
+    }
+
+    private static let typeChanges: [StaticString] = [
+        "CREATE TYPE", "DROP TYPE", "CREATE DOMAIN", "DROP DOMAIN", "CREATE SCHEMA", "DROP SCHEMA", "CREATE EXTENSION",
+        "DROP EXTENSION", "DROP OWNED",
+    ]
 
     static func forgetsStatements(_ body: UnsafeRawBufferPointer) -> Bool {
         Self.equals(body, "DEALLOCATE ALL") || Self.equals(body, "DISCARD ALL")
