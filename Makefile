@@ -25,6 +25,14 @@ test: build ## Run all tests, one after the other: whole clusters and deadlines 
 test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 too
 	@.ci/test-versions $(swift_flags)
 
+.PHONY: test-drivers
+test-drivers: build ## Drivers through the pooler: psql, psycopg, asyncpg, pgjdbc, node-pg: ARGS="--only pgjdbc"
+	@python3 Tests/Drivers/drivers.py $(ARGS)
+
+.PHONY: test-psycopg
+test-psycopg: build ## psycopg's own tests through the pooler: PSYCOPG_TESTS=/path/to/a/clone/of/its/repository
+	@python3 Tests/Drivers/psycopg_suite.py $(ARGS)
+
 .PHONY: demo
 demo: build ## Run a cluster of three servers on this machine: ARGS="--nodes 2 --base-port 25432"
 	@exec "$(scratch)/debug/pgha" demo $(ARGS)

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -147,6 +148,36 @@ int pgha_listen_tcp(const char *host, uint16_t port, int shared, int backlog) {
     if (bind(fd, (struct sockaddr *)&address, length) < 0) return fail(fd);
     if (listen(fd, backlog) < 0) return fail(fd);
     return fd;
+}
+
+static int abstract(const char *name, struct sockaddr_un *address, socklen_t *length) {
+    size_t count = strlen(name);
+    if (count + 1 > sizeof address->sun_path) return -ENAMETOOLONG;
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path + 1, name, count);
+    *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + count);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int pgha_abstract_bind(const char *name) {
+    struct sockaddr_un address;
+    socklen_t length;
+    int fd = abstract(name, &address, &length);
+    if (fd < 0) return fd;
+    if (bind(fd, (struct sockaddr *)&address, length) < 0) return fail(fd);
+    return fd;
+}
+
+int pgha_abstract_send(const char *name, const void *bytes, size_t count) {
+    struct sockaddr_un address;
+    socklen_t length;
+    int fd = abstract(name, &address, &length);
+    if (fd < 0) return fd;
+    if (sendto(fd, bytes, count, 0, (struct sockaddr *)&address, length) < 0) return fail(fd);
+    close(fd);
+    return 0;
 }
 
 int pgha_listen_unix(const char *path, int backlog) {

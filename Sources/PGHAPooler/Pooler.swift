@@ -16,6 +16,8 @@ package final class Pooler: Sendable {
     /// For a configuration without secrets; the same over reloads.
     private let random = Secret(SecretNumber.bytes(32))
 
+    private let localPoolers: LocalPoolers
+
     /// Binds every listener and starts the threads. Until the first `apply` clients wait.
     package init(_ configuration: PoolerConfiguration) throws(PoolerFailure) {
         let security = try Security(configuration, random: self.random)
@@ -25,6 +27,7 @@ package final class Pooler: Sendable {
         configuration.threads = configuration.limits.usableThreads(of: configuration.threads)
         let peers = try Self.mailboxes(configuration.threads)
         let drains = DrainBoard(loops: peers.count)
+        var localPoolers = LocalPoolers.none
         for number in 0..<peers.count {
             var bound: [BoundListener] = []
             for (index, listener) in configuration.listeners.enumerated() {
@@ -35,10 +38,14 @@ package final class Pooler: Sendable {
                 ports[index] = socket.port
                 bound.append(socket)
             }
+            let tcp = configuration.listeners.firstIndex { !$0.host.hasPrefix("/") }
+            if number == 0, configuration.sharesPorts, let tcp { localPoolers = .join(port: ports[tcp]) }
             loops.append(
-                try LoopStart(number: number, mailbox: peers[number], configuration, security, bound, drains))
+                try LoopStart(
+                    number: number, mailbox: peers[number], configuration, security, bound, drains, localPoolers))
         }
         self.ports = ports
+        self.localPoolers = localPoolers
         self.drains = drains
         self.mailboxes = peers
         self.threads = Mutex([])
@@ -101,6 +108,7 @@ package final class Pooler: Sendable {
         }
         for thread in threads { pthread_join(thread, nil) }
         self.drains.finish()
+        self.localPoolers.leave()
     }
 
     private func post(_ request: LoopRequest) { for mailbox in self.mailboxes { mailbox.post(request) } }
@@ -115,10 +123,11 @@ private final class LoopStart: Sendable {
     let listeners: [BoundListener]
     let epoll: Int32
     let drains: DrainBoard
+    let localPoolers: LocalPoolers
 
     init(
         number: Int, mailbox: Mailbox, _ configuration: PoolerConfiguration, _ security: Security,
-        _ listeners: [BoundListener], _ drains: DrainBoard
+        _ listeners: [BoundListener], _ drains: DrainBoard, _ localPoolers: LocalPoolers
     ) throws(PoolerFailure) {
         self.number = number
         self.mailbox = mailbox
@@ -126,6 +135,7 @@ private final class LoopStart: Sendable {
         self.security = security
         self.listeners = listeners
         self.drains = drains
+        self.localPoolers = localPoolers
         self.epoll = pgha_epoll_create()
         guard self.epoll >= 0 else { throw .noResources(errno: errno) }
         for (index, listener) in listeners.enumerated() {
@@ -135,6 +145,11 @@ private final class LoopStart: Sendable {
             }
         }
         guard pgha_epoll_add_level(self.epoll, mailbox.descriptor, Token(.mailbox, index: 0).bits) == 0 else {
+            throw .noResources(errno: errno)
+        }
+        guard number == 0, localPoolers.descriptor >= 0 else { return }
+        let token = Token(.localPoolers, index: 0)
+        guard pgha_epoll_add_level(self.epoll, localPoolers.descriptor, token.bits) == 0 else {
             throw .noResources(errno: errno)
         }
     }
@@ -147,7 +162,8 @@ private func runLoop(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPo
     pgha_block_sigpipe()
     var loop = PoolerLoop(
         number: start.number, epoll: start.epoll, mailbox: start.mailbox, configuration: start.configuration,
-        security: start.security, listeners: start.listeners, drains: start.drains)
+        security: start.security, listeners: start.listeners, drains: start.drains,
+        localPoolers: start.localPoolers)
     loop.run()
     close(start.epoll)
     return nil

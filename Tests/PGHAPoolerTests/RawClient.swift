@@ -42,10 +42,11 @@ final class RawClient {
 
     /// Logged in, ready for its first query.
     static func logIn(
-        port: UInt16, user: String = "postgres", database: String = "postgres", _ settings: [(String, String)] = []
+        port: UInt16, user: String = "postgres", database: String = "postgres", _ settings: [(String, String)] = [],
+        version: ProtocolVersion = .original
     ) throws -> RawClient {
         let client = try RawClient(port: port)
-        client.sendStartup(user: user, database: database, settings)
+        client.sendStartup(user: user, database: database, settings, version: version)
         let messages = try client.readToReady()
         if let error = messages.first(where: { $0.type == "E" }) { throw Failure(description: error.text) }
         return client
@@ -53,12 +54,14 @@ final class RawClient {
 
     // MARK: - Sending
 
-    func sendStartup(user: String, database: String, _ settings: [(String, String)] = []) {
+    func sendStartup(
+        user: String, database: String, _ settings: [(String, String)] = [], version: ProtocolVersion = .original
+    ) {
         var buffer = WireBuffer()
         let parameters = ([("user", user), ("database", database)] + settings).map {
             StartupMessage.Parameter(WireText($0.0), WireText($0.1))
         }
-        buffer.startupMessage(version: .original, parameters: parameters)
+        buffer.startupMessage(version: version, parameters: parameters)
         self.send(buffer.array)
     }
 
@@ -77,6 +80,15 @@ final class RawClient {
         var buffer = WireBuffer()
         build(&buffer)
         self.send(buffer.array)
+    }
+
+    /// No more will be sent; answers can still be read.
+    func finishSending() { shutdown(self.descriptor, Int32(SHUT_WR)) }
+
+    /// Its end will be a reset, as after a crash of its host.
+    func resetOnClose() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(self.descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
     // MARK: - Receiving

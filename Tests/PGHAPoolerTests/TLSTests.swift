@@ -197,6 +197,25 @@ struct TLSTests {
         #expect(rig.psql(asks: "SELECT repeat('x', 300000)").count == 300_000)
     }
 
+    /// A key that was read on the way would let anybody cancel.
+    @Test func cancelRequestsGoToServersInTLSToo() async throws {
+        let rig = try await Self.encrypted(.require)
+        let relay = try Relay(to: UInt16(rig.server.port))
+        let name = try #require(NodeName("a"))
+        rig.pooler.apply(
+            PoolTopology(term: Term(2), leader: .init(name: name, host: "127.0.0.1", port: relay.port)))
+        #expect(rig.psql(asks: Self.question) == "t")
+        let before = relay.beginnings.count
+        // psql cancels when it is interrupted.
+        let answer = shell(
+            "timeout -s INT 1 psql -XAtq 'host=127.0.0.1 port=\(rig.port) user=app dbname=postgres' "
+                + "-c 'SELECT pg_sleep(60)'", password: "secret")
+        #expect(answer.contains("canceling statement due to user request"))
+        #expect(relay.beginnings.count > before)
+        let request: [UInt8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F]
+        #expect(relay.beginnings.allSatisfy { $0 == request })
+    }
+
     @Test func withoutTLSServersAreSpokenToInTheClear() async throws {
         let rig = try await Self.encrypted(.disable)
         #expect(rig.psql(asks: Self.question) == "f")

@@ -184,7 +184,9 @@ import Testing
         ("SELECT set_config('application_name', $1, false)", []),
         ("SELECT set_config('synchronous_commit', 'o' || 'ff', false)", .lowersDurability),
         ("SELECT set_config('client_min_messages', $1, true)", .hidesWarnings),
-        ("SELECT set_config($1, 'off', false)", [.lowersDurability, .hidesWarnings]),
+        // Bind says.
+        ("SELECT set_config($1, 'off', false)", []),
+        ("SELECT set_config($1 || 'x', 'off', false)", [.lowersDurability, .hidesWarnings]),
         ("SELECT set_config('synchronous' || '_commit', 'off', false)", [.lowersDurability, .hidesWarnings]),
         ("UPDATE pg_catalog.pg_settings SET setting = 'off'", [.lowersDurability, .hidesWarnings]),
         ("SELECT U&\"set\\005fconfig\"('synchronous_commit', 'off', false)", [.lowersDurability, .hidesWarnings]),

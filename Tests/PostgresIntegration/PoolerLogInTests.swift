@@ -48,7 +48,6 @@ extension RealClusters {
                 let pooler = try FollowingPooler(cluster) { configuration in
                     configuration.authentication.rules = .passwords
                     configuration.authentication.lookup = .init()
-                    configuration.authentication.lookup?.cacheTime = .seconds(1)
                     configuration.passwords["pgha_pooler"] = PGHAWire.Secret(Array("pooler".utf8))
                 }
                 defer { pooler.stop() }
@@ -63,6 +62,8 @@ extension RealClusters {
                 #expect(try await !Self.accepts(pooler, "first"))
 
                 cluster.killPostmaster(first)
+                // Its backends go on for a moment and would answer.
+                try await cluster.wait(for: "another leader") { $0.leader != nil && $0.leader != first.name.text }
                 // One that was there already needs a server connection that is made without its password.
                 #expect(try await session.query("SELECT current_user::text AS u")[0].string("u") == "app")
                 #expect(try await Self.accepts(pooler, "second"))

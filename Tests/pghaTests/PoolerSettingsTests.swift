@@ -21,6 +21,7 @@ import Testing
         case .choice(let words): words.last ?? ""
         case .listenAddress: "127.0.0.1:17"
         case .urls: "http://10.0.0.17:17"
+        case .addresses: "10.0.0.17:17"
         case .names, .name, .nodeName, .host: "seventeen"
         case .path: "/tmp/17"
         case .text: "host all all all reject"
@@ -33,7 +34,8 @@ import Testing
         let plain = String(describing: try PoolerConfiguration(PoolerSettingValues(file: nil, environment: [:])))
         for setting in SettingTable.settings(of: .pooler) where !Self.outside.contains(setting.key) {
             // Files that would have to be there; and what counts only with auth_query.
-            guard !["hba_file", "ident_file", "auth_user", "auth_database"].contains(setting.key) else { continue }
+            guard !["hba_file", "ident_file", "auth_user", "auth_passfile", "auth_database"].contains(setting.key)
+            else { continue }
             let values = try PoolerSettingValues(
                 file: nil, environment: [:], flags: [setting.key: Self.other(setting)])
             #expect(String(describing: try PoolerConfiguration(values)) != plain, "\(setting.key)")

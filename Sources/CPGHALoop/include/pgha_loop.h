@@ -59,6 +59,13 @@ int pgha_listen_tcp(const char *host, uint16_t port, int shared, int backlog);
 /// A listening Unix socket; an unused file of that name is replaced. The descriptor or the negated errno.
 int pgha_listen_unix(const char *path, int backlog);
 
+/// A Unix datagram socket of an abstract name, which others cannot bind as long as it is open; the descriptor, or the
+/// negated errno.
+int pgha_abstract_bind(const char *name);
+
+/// Leaves a datagram at such a socket without waiting; 0, or the negated errno.
+int pgha_abstract_send(const char *name, const void *bytes, size_t count);
+
 /// The port that a TCP socket is bound to; 0 when it has none.
 uint16_t pgha_local_port(int fd);
 

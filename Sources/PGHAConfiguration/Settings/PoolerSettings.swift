@@ -54,6 +54,11 @@ enum PoolerSettings {
             "A file with the cluster's token, with which the pooler tells the controller that its transactions are over "
                 + "before a planned change of leader."),
         setting(
+            "cancel_peers", .addresses, .unset("clients must send cancel requests to the pooler they are connected to"),
+            "The write ports of the cluster's poolers on other hosts, for clients behind one address of several poolers: "
+                + "a cancel request for a client that nobody on this host knows is passed on to them, encrypted as "
+                + "server_tls_mode says."),
+        setting(
             "server_sockets", .path, .unset("all servers are reached over TCP"),
             "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "
                 + "controller lists with an address of this host is reached over the socket of its port found there."),

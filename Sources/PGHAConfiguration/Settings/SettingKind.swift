@@ -18,6 +18,8 @@ package enum SettingKind: Hashable, Sendable {
     case agentURL
     /// Several of these, separated by commas.
     case urls
+    /// `HOST:PORT`, several separated by commas.
+    case addresses
     /// Names of users or functions of a database, separated by commas.
     case names
     /// A path; a relative one is taken from where the program was started.
@@ -39,6 +41,7 @@ package enum SettingKind: Hashable, Sendable {
         case .listenAddress: ListenAddress(text) != nil
         case .agentURL: Self.isAgentURL(text)
         case .urls: Self.items(text).allSatisfy(Self.isAgentURL)
+        case .addresses: Self.items(text).allSatisfy { ListenAddress($0) != nil }
         case .names: Self.items(text).allSatisfy { !$0.isEmpty && $0.utf8.count <= 63 }
         case .path, .text: !text.isEmpty && !text.contains("\0")
         }
@@ -63,6 +66,7 @@ package enum SettingKind: Hashable, Sendable {
         case .listenAddress: "HOST:PORT, an IPv6 address in brackets"
         case .agentURL: "http://HOST:PORT"
         case .urls: "http://HOST:PORT, several separated by commas"
+        case .addresses: "HOST:PORT, several separated by commas"
         case .names: "names of at most 63 bytes, separated by commas"
         case .path: "a path"
         case .text: "text"
@@ -82,6 +86,7 @@ package enum SettingKind: Hashable, Sendable {
         case .listenAddress: "host:port"
         case .agentURL: "URL"
         case .urls: "URLs"
+        case .addresses: "addresses"
         case .names: "names"
         case .path: "path"
         case .text: "text"

@@ -80,6 +80,10 @@ struct Client: BitwiseCopyable {
         static let toLeader = Flags(rawValue: 512)
         /// In session mode: has state that cannot move.
         static let holdsState = Flags(rawValue: 1024)
+        /// Speaks protocol 3.2, whose cancel keys are long.
+        static let longKey = Flags(rawValue: 2048)
+        /// Has prepared a statement that sets what a parameter names.
+        static let guardsBinds = Flags(rawValue: 4096)
     }
 
     var transport: Transport
@@ -104,7 +108,7 @@ struct Client: BitwiseCopyable {
     var previous: ClientPointer?
     /// Nanoseconds of the loop's clock: when it began to wait, to log in, to use its server, to be idle.
     var since: UInt64
-    /// Second half of the cancel key; the first half names thread and place.
+    /// What only its cancel key has; the rest of that names process, loop and place.
     var secret: UInt32 = 0
     var logIn: Unmanaged<LogIn>?
     /// Prepared statements by name; nil until the first.

@@ -54,6 +54,9 @@ final class LogIn {
         self.mayBeDirectTLS = offersTLS
     }
 
+    /// Cancel keys are as long as protocol 3.2 lets them be.
+    var speaksLongKeys: Bool { (self.message?.spokenVersion ?? .original) >= .newest }
+
     /// What rules go by.
     var origin: HBALogin.Origin {
         self.address.map { .network($0, isEncrypted: self.policy.isEncrypted) } ?? .unixSocket

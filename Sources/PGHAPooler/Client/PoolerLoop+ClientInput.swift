@@ -270,6 +270,14 @@ extension PoolerLoop {
             return .closed
         }
         guard let server = self.serverReady(for: client) else { return .keep }
+        if client.pointee.flags.contains(.guardsBinds), message.type == FrontendMessage.bind {
+            guard message.isComplete else { return .keep }
+            if let refusal = self.settingRefusal(ofBind: message) {
+                self.out.append(span, message.start - span)
+                span = message.start
+                return self.replaceBind(client, server, message, refusal) ? .done : .closed
+            }
+        }
         guard self.translates(client) else { return self.passStatement(client, server, message, &span) }
         self.out.append(span, message.start - span)
         span = message.start

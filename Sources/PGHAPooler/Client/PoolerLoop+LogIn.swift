@@ -58,6 +58,13 @@ extension PoolerLoop {
         guard let welcome = pool.pointee.welcome?.takeUnretainedValue() else { return self.enqueue(client) }
         let isPassedOn = message.replication != .none
         let wanted = isPassedOn ? welcome.base.settings : self.settings(welcome.base, asked: message)
+        // In session mode the greeting names the server's process.
+        if client.pointee.pinReason == .sessionMode, !isPassedOn {
+            let set = self.parameterTable.retain(wanted)
+            client.pointee.parameters = set
+            logIn.wanted = set
+            return self.attachNewcomer(client, pool)
+        }
         if wanted == welcome.base.settings {
             client.pointee.parameters = ParameterTable.retain(welcome.base)
             return self.sendWelcome(client, logIn)
@@ -71,8 +78,21 @@ extension PoolerLoop {
         // Its first server says how these values are spelled, and whether they are valid.
         client.pointee.parameters = set
         logIn.wanted = set
+        self.attachNewcomer(client, pool)
+    }
+
+    private mutating func attachNewcomer(_ client: ClientPointer, _ pool: PoolPointer) {
         if self.mustWait(client) { return self.enqueue(client) }
-        if let server = pool.pointee.popIdle(), self.attach(client, server) { self.finishLogIn(client) }
+        if let server = self.popIdle(pool, for: client), self.attach(client, server) { self.finishLogIn(client) }
+    }
+
+    /// Who keeps its server gets the one that has been idle longest: a client that connects again, to be rid of what its
+    /// last session has come to, expects another process.
+    private func popIdle(_ pool: PoolPointer, for client: ClientPointer) -> ServerPointer? {
+        guard client.pointee.flags.contains(.pinned) else { return pool.pointee.popIdle() }
+        guard let server = pool.pointee.leastRecentlyUsed else { return nil }
+        pool.pointee.removeIdle(server)
+        return server
     }
 
     /// What a session looks like that asked for these settings.
@@ -107,9 +127,12 @@ extension PoolerLoop {
             client.pointee.pool?.pointee.welcome?.takeUnretainedValue()
                 .remember(wanted.takeUnretainedValue(), as: confirmed)
         }
-        client.pointee.server = nil
-        server.pointee.client = nil
-        self.giveBack(server)
+        // In session mode it keeps it.
+        if !client.pointee.flags.contains(.pinned) {
+            client.pointee.server = nil
+            server.pointee.client = nil
+            self.giveBack(server)
+        }
         self.sendWelcome(client, logIn)
     }
 
@@ -117,18 +140,14 @@ extension PoolerLoop {
         guard let pool = client.pointee.pool, let welcome = pool.pointee.welcome?.takeUnretainedValue(),
             let set = client.pointee.parameters?.takeUnretainedValue()
         else { return }
-        client.pointee.secret = SecretNumber.next()
         var buffer = WireBuffer(capacity: 1024)
         if let proof = logIn.lastProof { buffer.authenticationSASLFinal(proof) }
         Greeting.append(welcome, set, role: client.pointee.role, to: &buffer)
-        buffer.message(BackendMessage.backendKeyData) { buffer in
-            buffer.append(self.keyNumber(of: client))
-            buffer.append(client.pointee.secret)
-        }
+        self.appendKey(of: client, isLong: logIn.speaksLongKeys, to: &buffer)
         buffer.readyForQuery(.idle)
         self.out.removeAll()
         self.append(buffer)
-        client.pointee.phase = .idle
+        client.pointee.phase = client.pointee.server == nil ? .idle : .active
         client.pointee.since = self.now
         let early = logIn.input.bytes
         if !early.isEmpty {

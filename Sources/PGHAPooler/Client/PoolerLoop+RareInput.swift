@@ -73,7 +73,7 @@ extension PoolerLoop {
         server.pointee.session.sent(Request(Self.kind(message.type)))
         if isParse, message.body.first != 0 { client.pointee.flags.insert(.holdsState) }
         guard isParse, message.isComplete, let parse = ParseView(message.body),
-            let text = self.replacement(of: parse.text, client)
+            let text = self.replacement(of: parse.text, client, server)
         else { return .forward }
         self.out.append(span, message.start - span)
         span = message.start

@@ -105,7 +105,7 @@ extension PoolerLoop {
             case .declineEncryption:
                 guard self.answer(client, UInt8(ascii: "N")) else { return }
             case .cancel(let request):
-                self.takeCancelRequest(request)
+                if let call = CancelCall(request) { self.takeCancelRequest(call) }
                 return self.closeClient(client)
             case .logIn(let message):
                 logIn.message = message

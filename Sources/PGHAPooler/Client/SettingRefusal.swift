@@ -50,15 +50,48 @@ enum SettingRefusal: UInt8, Equatable {
 
 extension PoolerLoop {
     /// What is sent in the place of a text that must not be, or that the pooler itself is meant by; nil for others.
-    func replacement(of text: UnsafeRawBufferPointer, _ client: ClientPointer) -> String? {
+    func replacement(of text: UnsafeRawBufferPointer, _ client: ClientPointer, _ server: ServerPointer) -> String? {
         guard AttentionTest.needsAttention(text) else { return nil }
-        if !self.configuration.authentication.allowsRiskySettings,
-            let refusal = SettingRefusal(self.classifier.classify(text).effects)
-        {
-            return refusal.statement
-        }
+        if let refusal = self.settingRefusal(of: text, client, server) { return refusal.statement }
         if case .replaced(let other) = self.positionInspection(client, text) { return other }
         return nil
+    }
+
+    private func settingRefusal(
+        of text: UnsafeRawBufferPointer, _ client: ClientPointer, _ server: ServerPointer
+    ) -> SettingRefusal? {
+        guard !self.configuration.authentication.allowsRiskySettings else { return nil }
+        var effects = self.classifier.classify(text, strings: self.stringSyntax(of: server)).effects
+        if effects.contains(.setsByParameter) {
+            client.pointee.flags.insert(.guardsBinds)
+            if effects.contains(.prepares) { effects.formUnion(SettingRisk.all) }
+        }
+        return SettingRefusal(effects)
+    }
+
+    /// What a Bind would set, of a client that has prepared a `set_config` whose name is a parameter.
+    func settingRefusal(ofBind message: MessageView) -> SettingRefusal? {
+        SettingRefusal(SettingRisk.mentioned(in: message.body))
+    }
+
+    /// A Bind of a statement that fails in the refused one's place; false when the client lost its server.
+    mutating func replaceBind(
+        _ client: ClientPointer, _ server: ServerPointer, _ message: MessageView, _ refusal: SettingRefusal
+    ) -> Bool {
+        var reader = ByteReader(message.body)
+        guard let portal = reader.string(), self.makeRoom(for: 1024 + portal.count, client) else { return false }
+        self.forgetUnnamed(server)
+        self.appendReplacement(refusal.statement, name: UnsafeRawBufferPointer(start: nil, count: 0))
+        server.pointee.session.sent(Request(.injectedParse, sequence: self.nextSequence()))
+        var buffer = WireBuffer()
+        buffer.message(FrontendMessage.bind) { buffer in
+            buffer.append(portal)
+            // No name, and nothing of formats, values and results.
+            buffer.append([UInt8](repeating: 0, count: 8))
+        }
+        self.append(buffer)
+        server.pointee.session.sent(Request(.bind))
+        return true
     }
 
     /// What Parse has behind the statement's name.

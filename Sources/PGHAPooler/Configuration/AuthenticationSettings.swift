@@ -27,8 +27,9 @@ extension PoolerConfiguration {
         /// `$1` is the user. Columns: verifier or NULL, and VALID UNTIL in microseconds since 1970 or NULL. No row:
         /// no such user.
         package var query = "SELECT verifier, valid_until FROM pgha.auth_lookup($1)"
-        /// How long an answer counts without asking again. A wrong password asks again at the next log-in.
-        package var cacheTime = Duration.seconds(10)
+        /// How long an answer counts without asking again. Zero: each log-in asks, and those that come meanwhile share
+        /// the answer; a password that was changed counts at once. Otherwise a wrong password asks again at the next.
+        package var cacheTime = Duration.zero
         /// How long an answer counts while no server can be asked.
         package var outageTime = Duration.seconds(3600)
         /// Users that are remembered.

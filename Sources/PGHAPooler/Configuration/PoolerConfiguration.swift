@@ -36,12 +36,26 @@ package struct PoolerConfiguration: Sendable {
         }
     }
 
+    package struct CancelPeer: Equatable, Sendable {
+        /// A numeric address.
+        package var host: String
+        package var port: UInt16
+
+        package init(host: String, port: UInt16) {
+            self.host = host
+            self.port = port
+        }
+    }
+
     package var listeners: [Listener] = []
     /// Event loops; clients are spread over them by the kernel, and server connections are divided among them. No more
     /// are started than a pool may have server connections.
     package var threads = 1
     /// Another pooler may listen on the same ports: it takes over while this one drains.
     package var sharesPorts = false
+    /// Poolers of the cluster on other hosts, of which clients may send a cancel request here: they are asked about
+    /// those that nobody on this host knows.
+    package var cancelPeers: [CancelPeer] = []
     package var mode = Mode.transaction
     package var limits = Limits()
     package var timeouts = Timeouts()

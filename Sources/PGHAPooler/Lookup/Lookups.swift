@@ -39,7 +39,7 @@ struct Lookups {
     func find(_ user: WireText, now: UInt64, freshFor: UInt64) -> Finding {
         guard let known = self.known[user] else { return .mustAsk }
         let age = now &- known.askedAt
-        let isFresh = known.isDoubted ? age < Self.doubtPause : age < freshFor
+        let isFresh = age < (known.isDoubted ? min(Self.doubtPause, freshFor) : freshFor)
         return isFresh ? .known(known.credential) : .mustAsk
     }
 

@@ -8,8 +8,8 @@ enum LoopRequest: Sendable {
     case apply(PoolTopology)
     case reload(PoolerConfiguration, Security)
     case drain(DrainMode)
-    /// A cancel request whose key names this loop.
-    case cancel(client: UInt32, secret: UInt32)
+    /// A cancel request that may be for a client of this loop.
+    case cancel(CancelCall)
     /// Runs `work` on the loop's thread: statistics and other rare questions.
     case ask(@Sendable (inout PoolerLoop) -> Void)
     case stop
@@ -81,7 +81,7 @@ extension PoolerLoop {
             case .apply(let topology): self.apply(topology)
             case .reload(let configuration, let security): self.reload(configuration, security)
             case .drain(let mode): self.drain(mode)
-            case .cancel(let client, let secret): self.cancel(client: client, secret: secret)
+            case .cancel(let call): self.cancel(call)
             case .ask(let work): work(&self)
             case .stop: self.isStopping = true
             }

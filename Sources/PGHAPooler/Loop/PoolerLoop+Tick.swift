@@ -18,6 +18,7 @@ extension PoolerLoop {
         self.checkSides()
         if !self.openCommits.isEmpty { self.resolveCommits() }
         if self.isChangingLeader { self.checkParked() }
+        self.checkForwards()
         self.checkClients()
         self.askAgain()
         if self.now >= self.nextPeriod { self.endPeriod() }

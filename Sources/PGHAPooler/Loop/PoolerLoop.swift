@@ -52,6 +52,8 @@ struct PoolerLoop: ~Copyable {
     var classifier: StatementClassifier
     /// Counts Parses, to name them; see `Request.sequence`.
     var sequence: UInt32 = 0
+    /// Among those numbers: when a type was made or dropped last.
+    var lastTypeChange: UInt32 = 0
     var nextTick: UInt64 = 0
     /// No client is over a limit of time before.
     var nextClientCheck: UInt64 = 0
@@ -72,12 +74,17 @@ struct PoolerLoop: ~Copyable {
     var balancer: ReadBalancer
     var reading = Reading()
     var admission = Admission()
+    /// The poolers on the same ports.
+    let localPoolers: LocalPoolers
+    /// Cancel requests on their way to other hosts, by number.
+    var forwards: [UInt32: CancelForward] = [:]
+    var nextForward: UInt32 = 0
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
     init(
         number: Int, epoll: Int32, mailbox: Mailbox, configuration: PoolerConfiguration, security: Security,
-        listeners: [BoundListener], drains: DrainBoard
+        listeners: [BoundListener], drains: DrainBoard, localPoolers: LocalPoolers
     ) {
         self.number = number
         self.epoll = epoll
@@ -87,6 +94,7 @@ struct PoolerLoop: ~Copyable {
         self.security = security
         self.listeners = listeners
         self.drains = drains
+        self.localPoolers = localPoolers
         self.balancer = ReadBalancer(configuration.reads)
         self.classifier = StatementClassifier(
             volatileFunctions: configuration.split.leaderFunctions, readFunctions: configuration.split.standbyFunctions)
@@ -158,6 +166,8 @@ struct PoolerLoop: ~Copyable {
         case Token.Kind.lookup.rawValue: self.lookupReady(token)
         case Token.Kind.probe.rawValue: self.probeReady(token)
         case Token.Kind.side.rawValue: self.sideReady(token)
+        case Token.Kind.forward.rawValue: self.forwardReady(token.index)
+        case Token.Kind.localPoolers.rawValue: for call in self.receiveLocalCancels() { self.takeCancelRequest(call) }
         default: self.readMailbox()
         }
         self.handOutReturned()
@@ -197,6 +207,7 @@ struct PoolerLoop: ~Copyable {
         self.lookups.connection?.transport.close()
         self.closeProbes()
         self.closeSides()
+        self.endForwards()
         if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)

@@ -8,6 +8,10 @@ struct Token: BitwiseCopyable, Equatable {
         case lookup
         case probe
         case side
+        /// A cancel request on its way to another host.
+        case forward
+        /// Where other poolers of this host leave cancel requests.
+        case localPoolers
     }
 
     let bits: UInt64

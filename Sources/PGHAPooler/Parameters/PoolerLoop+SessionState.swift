@@ -22,10 +22,12 @@ extension PoolerLoop {
     @inline(never) private mutating func classify(
         _ client: ClientPointer, _ server: ServerPointer, _ text: UnsafeRawBufferPointer
     ) -> Inspection {
-        let summary = self.classifier.classify(text)
+        let summary = self.classifier.classify(text, strings: self.stringSyntax(of: server))
         let effects = summary.effects
-        if !self.configuration.authentication.allowsRiskySettings, let refusal = SettingRefusal(effects) {
-            return .replaced(refusal.statement)
+        if !self.configuration.authentication.allowsRiskySettings {
+            // In a Query a parameter belongs to a PREPARE, whose EXECUTE would have to be looked into.
+            let risks: StatementEffects = effects.contains(.setsByParameter) ? SettingRisk.all : []
+            if let refusal = SettingRefusal(effects.union(risks)) { return .replaced(refusal.statement) }
         }
         if StatementClassifier.mentionsPosition(text), let inspection = self.takePosition(client, text) {
             return inspection
@@ -44,6 +46,12 @@ extension PoolerLoop {
         // In session mode the server knows what clients call their statements.
         if client.pointee.pinReason == .sessionMode { return .nothing }
         return effects.isDisjoint(with: .namesStatement) ? .nothing : .namesStatement
+    }
+
+    /// How the session reads backslashes, as far as its server has said.
+    func stringSyntax(of server: ServerPointer) -> StringSyntax {
+        let value = server.pointee.parameters?.takeUnretainedValue().value(of: "standard_conforming_strings")
+        return value == "on" ? .standard : value == "off" ? .escaping : .unknown
     }
 
     /// The client keeps its server from now on.

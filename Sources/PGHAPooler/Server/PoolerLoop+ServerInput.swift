@@ -163,14 +163,14 @@ extension PoolerLoop {
             if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
             return self.takeReady(server, message)
         case BackendMessage.parameterStatus: return self.takeParameterStatus(server, message)
-        case BackendMessage.notificationResponse: return .forward
+        case BackendMessage.notificationResponse: return self.takeNotification(server, message)
         case BackendMessage.noticeResponse: return self.takeNotice(server, message, &span)
         case BackendMessage.errorResponse:
             if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
             return self.takeError(server, message)
         case BackendMessage.commandComplete:
             guard message.isComplete else { return .keep }
-            if message.body.first == UInt8(ascii: "D") { self.takeCommandTag(server, message.body) }
+            if CommandTag.mayMatter(message.body) { self.takeCommandTag(server, message.body) }
             if server.pointee.flags.contains(.commitIsAlone) {
                 return server.pointee.session.received(message.type) == .broken ? .broken : .drop
             }
@@ -229,6 +229,18 @@ extension PoolerLoop {
         if client.pointee.flags.contains(.unread) { self.schedule(client) }
     }
 
+    /// A client that notifies itself knows that by the process that its greeting named.
+    private func takeNotification(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+        guard let client = server.pointee.client, client.pointee.pinReason != .sessionMode else { return .forward }
+        guard message.body.count >= 4 else { return .keep }
+        let process = message.body.loadUnaligned(as: UInt32.self)
+        guard UInt32(bigEndian: process) == server.pointee.processID else { return .forward }
+        let number = self.cancelAddress(of: client).number
+        // The bytes are the loop's own.
+        UnsafeMutableRawPointer(mutating: message.start + 5).storeBytes(of: number.bigEndian, as: UInt32.self)
+        return .forward
+    }
+
     private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
@@ -237,7 +249,8 @@ extension PoolerLoop {
                 server.pointee.flags.insert(.saidGoodbye)
                 if let client = server.pointee.client, !self.isBound(client, server) { return .lost }
             }
-            if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
+            if error.state == .featureNotSupported || error.state == .internalError,
+                let first = server.pointee.session.requests.first {
                 self.planIsStale(server, first.statement)
             }
         }

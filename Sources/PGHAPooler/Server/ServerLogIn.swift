@@ -27,6 +27,8 @@ final class ServerLogIn {
         let settings: PoolerConfiguration.ServerTLS
         /// nil: no TLS.
         let context: TLSContext?
+        /// Sent in place of a startup message; the server closes in answer.
+        var cancels: CancelRequest?
         /// Beyond user and database.
         var parameters: [StartupMessage.Parameter] = []
     }
@@ -85,8 +87,13 @@ final class ServerLogIn {
     private func sendStartup(_ out: inout Outgoing) {
         self.step = .authenticating
         var buffer = WireBuffer()
+        if let request = self.target.cancels {
+            buffer.cancelRequest(request)
+            return out.append(copyOf: buffer)
+        }
+        // Servers before PostgreSQL 18 say that they speak 3.0, and go on with that.
         buffer.startupMessage(
-            version: .original,
+            version: .newest,
             parameters: [.init("user", self.target.user), .init("database", self.target.database)]
                 + self.target.parameters)
         out.append(copyOf: buffer)

@@ -36,11 +36,21 @@ struct ClientStatements: BitwiseCopyable {
     }
 
     func find(_ name: UnsafeRawBufferPointer, _ table: borrowing StatementTable) -> StatementPointer? {
-        if name.isEmpty { return self.unnamed }
+        name.isEmpty ? self.unnamed : self.entry(name, table)?.pointee.statement
+    }
+
+    /// The number of the Parse that has defined it; 0 for none.
+    func sequence(of name: UnsafeRawBufferPointer, _ table: borrowing StatementTable) -> UInt32 {
+        name.isEmpty ? self.unnamedSequence : self.entry(name, table)?.pointee.sequence ?? 0
+    }
+
+    private func entry(
+        _ name: UnsafeRawBufferPointer, _ table: borrowing StatementTable
+    ) -> UnsafeMutablePointer<Entry>? {
         let hash = hashBytes(name, seed: table.seed)
         var link = self.buckets[Int(truncatingIfNeeded: hash) & self.mask]
         while let entry = link {
-            if entry.pointee.hash == hash, sameBytes(Self.name(entry), name) { return entry.pointee.statement }
+            if entry.pointee.hash == hash, sameBytes(Self.name(entry), name) { return entry }
             link = entry.pointee.next
         }
         return nil

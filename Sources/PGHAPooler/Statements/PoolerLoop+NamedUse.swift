@@ -19,7 +19,7 @@ extension PoolerLoop {
     ) -> NamedUse? {
         guard let own = client.pointee.statements, self.translates(client), server.pointee.session.status != .failed
         else { return nil }
-        let summary = self.classifier.classify(text)
+        let summary = self.classifier.classify(text, strings: self.stringSyntax(of: server))
         guard summary.count == 1, !summary.effects.isDisjoint(with: .namesStatement),
             let name = summary.name(in: text), !name.bytes.isEmpty
         else { return nil }

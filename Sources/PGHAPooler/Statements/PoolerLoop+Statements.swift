@@ -29,16 +29,19 @@ extension PoolerLoop {
         }
         let own = self.statements(of: client)
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
+            self.ensure(taken, of: client, name, on: server)
             return self.repeatParse(server, taken, body)
         }
-        let (content, isRefused) = self.retain(body, client)
+        let (content, isRefused) = self.retain(body, client, server)
         let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
         let statement = renamed ?? content
         let sequence = self.nextSequence()
         server.pointee.pool.pointee.statistics.clientParses &+= 1
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
-        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
+        if let entry = self.statements(of: server).pointee.use(statement), self.isUsable(entry, on: server),
+            !name.isEmpty || !self.isOlderThanTypes(entry)
+        {
             request = .skippedParse
         } else if name.isEmpty, !isRefused, self.isNew(statement) {
             // Passed on without a name, as it came.
@@ -58,10 +61,12 @@ extension PoolerLoop {
 
     /// The statement of a Parse, or the one that takes its place because it must not be sent.
     private mutating func retain(
-        _ body: UnsafeRawBufferPointer, _ client: ClientPointer
+        _ body: UnsafeRawBufferPointer, _ client: ClientPointer, _ server: ServerPointer
     ) -> (statement: StatementPointer, isRefused: Bool) {
         let statement = self.statementTable.retain(body)
-        guard statement.pointee.needsAttention, let text = self.replacement(of: statement.pointee.text, client) else {
+        guard statement.pointee.needsAttention,
+            let text = self.replacement(of: statement.pointee.text, client, server)
+        else {
             return (statement, false)
         }
         self.statementTable.release(statement)
@@ -79,7 +84,6 @@ extension PoolerLoop {
     private mutating func repeatParse(
         _ server: ServerPointer, _ taken: StatementPointer, _ body: UnsafeRawBufferPointer
     ) -> Rewritten {
-        self.ensure(taken, on: server)
         self.appendParse(taken, body)
         server.pointee.session.sent(Request(.parse, sequence: self.nextSequence()))
         return .done
@@ -104,9 +108,35 @@ extension PoolerLoop {
 
     /// Prepares it, if it is not, before whatever uses it next. True when that was needed.
     @discardableResult mutating func ensure(_ statement: StatementPointer, on server: ServerPointer) -> Bool {
-        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale { return false }
+        if let entry = self.statements(of: server).pointee.use(statement), self.isUsable(entry, on: server) {
+            return false
+        }
         self.prepare(statement, on: server, sequence: self.nextSequence(), .injectedParse)
         return true
+    }
+
+    /// The same for what the client has prepared under `name`, unless that Parse of its own is what the server has yet to
+    /// answer: if it fails, what uses it must fail too.
+    private mutating func ensure(
+        _ statement: StatementPointer, of client: ClientPointer, _ name: UnsafeRawBufferPointer, on server: ServerPointer
+    ) {
+        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale,
+            entry.pointee.sequence == client.pointee.statements?.pointee.sequence(of: name, self.statementTable)
+        {
+            return
+        }
+        self.ensure(statement, on: server)
+    }
+
+    /// Whether the server has it for sure, and fit to be run.
+    private func isUsable(_ entry: ServerStatements.EntryPointer, on server: ServerPointer) -> Bool {
+        !entry.pointee.isStale && !server.pointee.session.isUncertain(entry.pointee.sequence)
+    }
+
+    /// A type of its may be gone, by a DROP or a ROLLBACK, and another of its name there. Who prepares without a name
+    /// expects it to be looked up now; a name keeps what it meant.
+    private func isOlderThanTypes(_ entry: ServerStatements.EntryPointer) -> Bool {
+        Int32(bitPattern: self.lastTypeChange &- entry.pointee.sequence) >= 0
     }
 
     private mutating func close(_ statement: StatementPointer, on server: ServerPointer) {
@@ -177,7 +207,7 @@ extension PoolerLoop {
         guard let statement = client.pointee.statements?.pointee.find(name, self.statementTable) else { return nil }
         self.note(client, server, statement)
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
-        self.ensure(statement, on: server)
+        self.ensure(statement, of: client, name, on: server)
         return statement
     }
 
@@ -232,7 +262,7 @@ extension PoolerLoop {
         server.pointee.client?.pointee.statements?.pointee.removeFailed(failed, &self.statementTable)
     }
 
-    /// "cached plan must not change result type": the next use prepares it afresh.
+    /// "cached plan must not change result type", or a type that it needs is gone: the next use prepares it afresh.
     mutating func planIsStale(_ server: ServerPointer, _ statement: UnsafeMutableRawPointer?) {
         guard let statement = statement?.assumingMemoryBound(to: Statement.self) else { return }
         server.pointee.statements?.pointee.use(statement)?.pointee.isStale = true
@@ -240,6 +270,7 @@ extension PoolerLoop {
 
     /// DEALLOCATE ALL and DISCARD ALL: nothing is prepared any more, under no name.
     mutating func takeCommandTag(_ server: ServerPointer, _ body: UnsafeRawBufferPointer) {
+        if CommandTag.changesTypes(body) { self.lastTypeChange = self.nextSequence() }
         guard body.first == UInt8(ascii: "D"), CommandTag.forgetsStatements(body) else { return }
         server.pointee.statements?.pointee.removeAll(&self.statementTable)
         server.pointee.client?.pointee.statements?.pointee.removeAll(&self.statementTable)
@@ -294,6 +325,22 @@ enum Rewritten {
 }
 
 enum CommandTag {
+    /// The rest is told by two bytes: `CREATE …`, `DROP …`, `DISCARD …`, `DEALLOCATE …`.
+    @inline(__always) static func mayMatter(_ body: UnsafeRawBufferPointer) -> Bool {
+        guard body.count > 1, let first = body.first else { return false }
+        return first == UInt8(ascii: "D") || (first == UInt8(ascii: "C") && body[1] == UInt8(ascii: "R"))
+    }
+
+    /// Directly, or with what holds them.
+    static func changesTypes(_ body: UnsafeRawBufferPointer) -> Bool {
+        Self.typeChanges.contains { Self.equals(body, $0) }
+    }
+
+    private static let typeChanges: [StaticString] = [
+        "CREATE TYPE", "DROP TYPE", "CREATE DOMAIN", "DROP DOMAIN", "CREATE SCHEMA", "DROP SCHEMA", "CREATE EXTENSION",
+        "DROP EXTENSION", "DROP OWNED",
+    ]
+
     static func forgetsStatements(_ body: UnsafeRawBufferPointer) -> Bool {
         Self.equals(body, "DEALLOCATE ALL") || Self.equals(body, "DISCARD ALL")
     }

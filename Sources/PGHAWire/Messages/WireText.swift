@@ -32,6 +32,14 @@ extension UnsafeRawBufferPointer {
         for index in 0..<self.count where self[index].asciiLowercased != other[index] { return false }
         return true
     }
+
+    /// `text` is in small letters.
+    func containsIgnoringCase(_ text: StaticString) -> Bool {
+        guard self.count >= text.utf8CodeUnitCount else { return false }
+        return (0...self.count - text.utf8CodeUnitCount).contains { start in
+            UnsafeRawBufferPointer(rebasing: self[start..<start + text.utf8CodeUnitCount]).equalsIgnoringCase(text)
+        }
+    }
 }
 
 extension UInt8 {

@@ -143,7 +143,7 @@ struct SQLLexer {
     }
 
     private mutating func string() -> Token {
-        if self.strings == .escaping { return self.escapeString() }
+        if self.strings == .escaping { return self.plainOrEscapeString() }
         var sawBackslash = false
         while self.position < self.count {
             let byte = self.base[self.position]
@@ -156,6 +156,17 @@ struct SQLLexer {
             self.position &+= 1
         }
         return .unterminated
+    }
+
+    /// Without backslashes and quotes in it, it is what it looks like.
+    private mutating func plainOrEscapeString() -> Token {
+        let start = self.position
+        let token = self.escapeString()
+        guard token == .otherString else { return token }
+        let isPlain = (start..<self.position &- 1).allSatisfy {
+            self.base[$0] != UInt8(ascii: "\\") && self.base[$0] != UInt8(ascii: "'")
+        }
+        return isPlain ? .string : token
     }
 
     private mutating func escapeString() -> Token {

@@ -1,6 +1,6 @@
 /// Finds settings that break what the cluster promises (DESIGN, "Commits that lie").
 package enum SettingRisk {
-    static let all: StatementEffects = [.lowersDurability, .hidesWarnings]
+    package static let all: StatementEffects = [.lowersDurability, .hidesWarnings]
 
     /// Whether the value of this setting matters at all. Names are compared without regard to case, as PostgreSQL
     /// does even for quoted ones.
@@ -25,6 +25,14 @@ package enum SettingRisk {
         parameter.name.bytes.withUnsafeBytes { name in
             parameter.value.bytes.withUnsafeBytes { Self.of(name, value: $0) }
         }
+    }
+
+    /// The settings that are named anywhere in the values of a Bind.
+    package static func mentioned(in values: UnsafeRawBufferPointer) -> StatementEffects {
+        var effects: StatementEffects = []
+        if values.containsIgnoringCase("synchronous_commit") { effects.insert(.lowersDurability) }
+        if values.containsIgnoringCase("client_min_messages") { effects.insert(.hidesWarnings) }
+        return effects
     }
 
     /// What a client asks for in its startup packet, `options` included.

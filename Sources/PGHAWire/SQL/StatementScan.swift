@@ -228,7 +228,9 @@ enum SetConfigCall {
     /// `lexer` has just read the parenthesis.
     static func risks(_ lexer: SQLLexer) -> StatementEffects {
         var ahead = lexer
-        guard ahead.next() == .string else { return SettingRisk.all }
+        let first = ahead.next()
+        if first == .parameter { return ahead.next() == .comma ? .setsByParameter : SettingRisk.all }
+        guard first == .string else { return SettingRisk.all }
         let name = SQLName.plainValue(ahead.token)
         // A comma, and nothing else: `'a' || 'b'` and `'a'` newline `'b'` are longer names.
         guard ahead.next() == .comma else { return SettingRisk.all }

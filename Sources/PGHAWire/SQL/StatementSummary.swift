@@ -141,6 +141,8 @@ package struct StatementEffects: OptionSet, Hashable, Sendable {
     /// `client_min_messages` above `warning`, or what may be that: PostgreSQL's only sign of a commit that no standby
     /// has (DESIGN, "Commits that lie") would be hidden.
     package static let hidesWarnings = Self(rawValue: 1 << 27)
+    /// `set_config` with a parameter for the name: which setting that is, Bind says.
+    package static let setsByParameter = Self(rawValue: 1 << 28)
 
     /// What binds a session to its server connection or must be told to the next one.
     package static let sessionBound: Self = [

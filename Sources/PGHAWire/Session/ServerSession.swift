@@ -27,6 +27,10 @@ public struct ServerSession: BitwiseCopyable {
     /// Parses that the server has skipped or failed since `takeFailures`; see there.
     @inlinable public var hasFailures: Bool { self.didFail }
     @usableFromInline var didFail = false
+    /// The newest Parse that was sent, that was sent ahead of a Sync, and that has succeeded.
+    @usableFromInline var newestParse: UInt32 = 0
+    @usableFromInline var syncedParse: UInt32 = 0
+    @usableFromInline var confirmedParse: UInt32 = 0
 
     public init() {}
 
@@ -79,6 +83,7 @@ public struct ServerSession: BitwiseCopyable {
         default:
             self.isUnsynced = true
             if self.isDiscarding { return self.discarded(request) }
+            if request.sequence != 0 { self.newestParse = request.sequence }
             self.requests.append(request)
             if request.kind == .skippedParse || request.kind == .skippedClose { self.madeUpCount &+= 1 }
         }
@@ -88,6 +93,7 @@ public struct ServerSession: BitwiseCopyable {
         if self.isCopyingIn { return }
         self.isUnsynced = false
         self.isDiscarding = false
+        self.syncedParse = self.newestParse
         self.requests.append(request)
     }
 
@@ -126,6 +132,13 @@ public struct ServerSession: BitwiseCopyable {
             default: break
             }
         }
+    }
+
+    /// Whether this Parse may still fail or be skipped, and what is sent now would be run all the same: a Sync lies
+    /// between them, and no answer is in.
+    @inlinable public func isUncertain(_ parse: UInt32) -> Bool {
+        Int32(bitPattern: parse &- self.confirmedParse) > 0 && Int32(bitPattern: self.syncedParse &- parse) >= 0
+            && self.isBusy
     }
 
     // MARK: - What was received
@@ -196,7 +209,9 @@ public struct ServerSession: BitwiseCopyable {
 
     @usableFromInline mutating func receivedExtended(_ type: UInt8, _ first: Request) -> Verdict {
         switch type {
-        case BackendMessage.parseComplete: return self.answer(first, .parse, .injectedParse)
+        case BackendMessage.parseComplete:
+            self.confirmedParse = first.sequence
+            return self.answer(first, .parse, .injectedParse)
         case BackendMessage.closeComplete: return self.answer(first, .close, .injectedClose)
         case BackendMessage.bindComplete: return self.answer(first, .bind, .bind)
         case BackendMessage.rowDescription, BackendMessage.noData:

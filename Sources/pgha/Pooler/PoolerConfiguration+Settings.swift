@@ -12,6 +12,7 @@ extension PoolerConfiguration {
         self.listeners = try Self.listeners(settings)
         self.threads = settings.integer("threads")
         self.sharesPorts = settings.boolean("reuse_port")
+        self.cancelPeers = try Self.cancelPeers(settings)
         self.mode = settings.text("pool_mode").flatMap { Mode(rawValue: $0) } ?? .transaction
         self.preparedStatements = settings.integer("prepared_statements")
         self.authentication = try Authentication(settings)
@@ -32,6 +33,18 @@ extension PoolerConfiguration {
                 key: value.key, value: value.text, fallback: value.fallback,
                 isChangeable: !PoolerService.fixedKeys.contains(value.key))
         }
+    }
+
+    private static func cancelPeers(_ settings: PoolerSettingValues) throws(CommandError) -> [CancelPeer] {
+        var peers: [CancelPeer] = []
+        for text in settings.items("cancel_peers") {
+            guard let address = ListenAddress(text), let host = LocalAddress.numeric(address.host) else {
+                throw CommandError(
+                    .failed, "pooler.cancel_peers: '\(text)' has no address", hint: "Give a numeric address and a port.")
+            }
+            peers.append(CancelPeer(host: host, port: UInt16(address.port)))
+        }
+        return peers
     }
 
     /// With which the pooler itself logs in to look users up.

@@ -15,13 +15,15 @@ struct PoolerPlaceOptions: ParsableArguments {
     @Option(help: .pooler("reuse_port")) var reusePort: String?
     @Option(help: .pooler("controller")) var controller: String?
     @Option(help: .pooler("token_file")) var tokenFile: String?
+    @Option(help: .pooler("cancel_peers")) var cancelPeers: String?
     @Option(help: .pooler("server_sockets")) var serverSockets: String?
 
     var flags: [String: String?] {
         [
             "listen": self.listen, "listen_read": self.listenRead, "socket_dir": self.socketDir,
             "http_listen": self.httpListen, "threads": self.threads, "reuse_port": self.reusePort,
-            "controller": self.controller, "token_file": self.tokenFile, "server_sockets": self.serverSockets,
+            "controller": self.controller, "token_file": self.tokenFile, "cancel_peers": self.cancelPeers,
+            "server_sockets": self.serverSockets,
         ]
     }
 }

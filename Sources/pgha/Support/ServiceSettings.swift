@@ -65,7 +65,8 @@ extension SettingKind {
         switch self {
         case .choice: "word"
         case .boolean: "true|false"
-        case .duration, .bytes, .integer, .name, .nodeName, .host, .listenAddress, .agentURL, .urls, .names, .path, .text:
+        case .duration, .bytes, .integer, .name, .nodeName, .host, .listenAddress, .agentURL, .urls, .addresses, .names,
+            .path, .text:
             self.unit.lowercased()
         }
     }
