@@ -1,3 +1,4 @@
+import PGHAClient
 import PGHACore
 import PGHAPooler
 import PGHAPostgres
