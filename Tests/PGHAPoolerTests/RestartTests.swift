@@ -39,6 +39,9 @@ struct RestartTests {
             $0.hold.notice = .milliseconds(50)
         }
         let (writer, reader) = (try rig.client(), try rig.client())
+        // A standby whose receiver does not start at once asks for it again after 10 s (WALRCV_STARTUP_TIMEOUT of
+        // PostgreSQL's walreceiverfuncs.c).
+        reader.wait(upTo: 60)
         try writer.query("CREATE TABLE t (a int)")
         standby.freeze()
         writer.send { $0.query("INSERT INTO t VALUES (1)") }
