@@ -1,4 +1,5 @@
 import Glibc
+import PGHACore
 import PGHAPooler
 import PGHATesting
 import PGHAWire
@@ -27,28 +28,17 @@ struct HostileTests {
         }
     }
 
+    /// The same in every run.
     private struct Noise {
-        var generator: SmallGenerator
+        var generator: SeededGenerator
         mutating func bytes(_ count: Int) -> [UInt8] {
             (0..<count).map { _ in UInt8(truncatingIfNeeded: self.generator.next()) }
         }
     }
 
-    /// SplitMix64: the same noise in every run.
-    private struct SmallGenerator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            self.state &+= 0x9E37_79B9_7F4A_7C15
-            var z = self.state
-            z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-            return z ^ z >> 31
-        }
-    }
-
     @Test func noiseInPlaceOfAStartupPacketEndsTheConnection() async throws {
         let rig = try await PoolerRig.start()
-        var noise = Noise(generator: SmallGenerator(state: 1))
+        var noise = Noise(generator: SeededGenerator(seed: 1))
         try await self.bystand(
             rig,
             { turn in
@@ -61,7 +51,7 @@ struct HostileTests {
 
     @Test func noiseBehindALogInEndsTheConnection() async throws {
         let rig = try await PoolerRig.start(poolSize: 4)
-        var noise = Noise(generator: SmallGenerator(state: 2))
+        var noise = Noise(generator: SeededGenerator(seed: 2))
         let types = Array("QPBDESCHFdcfpX?".utf8)
         try await self.bystand(
             rig,
@@ -117,7 +107,7 @@ struct HostileTests {
         }
         let victim = try rig.client()
         victim.send { $0.query("SELECT pg_sleep(2), 'done'") }
-        var noise = Noise(generator: SmallGenerator(state: 3))
+        var noise = Noise(generator: SeededGenerator(seed: 3))
         for turn in 0..<500 {
             let client = try RawClient(port: rig.port)
             let key = noise.bytes(turn % 3 == 0 ? 32 : 4)
