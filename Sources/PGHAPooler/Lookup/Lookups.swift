@@ -99,7 +99,7 @@ final class LookupConnection {
     let term: UInt64
     var since: UInt64
     var output: UnsafeMutablePointer<PendingOutput>?
-    private var input = WireBuffer()
+    private var input = MessageInput()
     private var row: [[UInt8]?]?
     private var error: String?
 
@@ -138,22 +138,12 @@ final class LookupConnection {
         let count = self.transport.receive(base, capacity)
         if count == Transport.wouldBlock { return .blocked }
         guard count > 0 else { return .broken }
-        self.input.append(UnsafeRawBufferPointer(start: base, count: count))
+        self.input.append(base, count)
         guard self.input.count < 1 << 20 else { return .broken }
-        var used = 0
-        defer { self.input.removeFirst(used) }
-        let bytes = self.input.bytes
-        var walk = MessageWalk(bytes)
-        while true {
-            switch walk.next() {
-            case .message(let message):
-                guard message.isComplete else { return .more }
-                used += message.totalCount
-                if message.type == BackendMessage.readyForQuery { return self.answer }
-                self.take(message)
-            case .done, .partialHeader: return .more
-            case .malformed: return .broken
-            }
+        return self.input.walk(more: .more, malformed: .broken) { message in
+            if message.type == BackendMessage.readyForQuery { return self.answer }
+            self.take(message)
+            return nil
         }
     }
 

@@ -22,7 +22,7 @@ final class PositionProbe {
     /// The number of the leader's sample under way; 0: it is asked as a standby.
     var sample: UInt64 = 0
     var output: UnsafeMutablePointer<PendingOutput>?
-    private var input = WireBuffer()
+    private var input = MessageInput()
     private var answer: Answer?
 
     struct Answer {
@@ -73,26 +73,17 @@ final class PositionProbe {
         let count = self.transport.receive(base, capacity)
         if count == Transport.wouldBlock { return .blocked }
         guard count > 0, self.input.count < 1 << 16 else { return .broken }
-        self.input.append(UnsafeRawBufferPointer(start: base, count: count))
-        var used = 0
-        defer { self.input.removeFirst(used) }
-        var walk = MessageWalk(self.input.bytes)
-        while true {
-            switch walk.next() {
-            case .message(let message):
-                guard message.isComplete else { return .more }
-                used += message.totalCount
-                switch message.type {
-                case BackendMessage.errorResponse: return .broken
-                case BackendMessage.dataRow: self.answer = Self.answer(message.body)
-                case BackendMessage.readyForQuery:
-                    self.phase = .idle
-                    return self.answer.map { .answered($0) } ?? .broken
-                default: break
-                }
-            case .done, .partialHeader: return .more
-            case .malformed: return .broken
+        self.input.append(base, count)
+        return self.input.walk(more: .more, malformed: .broken) { message in
+            switch message.type {
+            case BackendMessage.errorResponse: return .broken
+            case BackendMessage.dataRow: self.answer = Self.answer(message.body)
+            case BackendMessage.readyForQuery:
+                self.phase = .idle
+                return self.answer.map { .answered($0) } ?? .broken
+            default: break
             }
+            return nil
         }
     }
 

@@ -44,7 +44,7 @@ final class ServerLogIn {
     private let proof: ServerProof
     private var step = Step.authenticating
     private var scram: SCRAMClient?
-    private var input = WireBuffer()
+    private var input = MessageInput()
     private(set) var processID: UInt32 = 0
     private(set) var key: [UInt8] = []
     /// What the server reported, in its order and spelling.
@@ -111,10 +111,12 @@ final class ServerLogIn {
         let count = transport.receive(base, capacity)
         if count == Transport.wouldBlock { return .blocked }
         guard count > 0 else { return .broken }
-        self.input.append(UnsafeRawBufferPointer(start: base, count: count))
+        self.input.append(base, count)
         // A server that has not logged us in has no business sending this much.
         guard self.input.count < 1 << 20 else { return .broken }
-        return self.advance(transport, &out)
+        // Works off the complete messages; replies go to `out`.
+        let connection = transport
+        return self.input.walk(more: .more, malformed: .broken) { self.take($0, connection, &out) }
     }
 
     private func readVerdict(
@@ -162,24 +164,6 @@ final class ServerLogIn {
     }
 
     // MARK: - Messages
-
-    /// Works off the complete messages in `input`; replies go to `out`.
-    private func advance(_ transport: Transport, _ out: inout Outgoing) -> Outcome {
-        var used = 0
-        defer { self.input.removeFirst(used) }
-        let bytes = self.input.bytes
-        var walk = MessageWalk(bytes)
-        while true {
-            switch walk.next() {
-            case .message(let message):
-                guard message.isComplete else { return .more }
-                used += message.totalCount
-                if let outcome = self.take(message, transport, &out) { return outcome }
-            case .done, .partialHeader: return .more
-            case .malformed: return .broken
-            }
-        }
-    }
 
     private func take(_ message: MessageView, _ transport: Transport, _ out: inout Outgoing) -> Outcome? {
         switch message.type {

@@ -39,7 +39,7 @@ final class SideSession {
     var output: UnsafeMutablePointer<PendingOutput>?
     /// Whether the client was told that its request waits.
     var wasTold = false
-    private var input = WireBuffer()
+    private var input = MessageInput()
     private var value: String?
     private var failure: (hasFailed: Bool, state: SQLState?) = (false, nil)
     private var isAlone = false
@@ -81,27 +81,14 @@ final class SideSession {
             let count = self.transport.receive(base, capacity)
             if count == Transport.wouldBlock { return .blocked }
             guard count > 0 else { return .broken }
-            self.input.append(UnsafeRawBufferPointer(start: base, count: count))
+            self.input.append(base, count)
             guard self.input.count < 1 << 20 else { return .broken }
-            if let answer = self.walk() { return answer }
-        }
-    }
-
-    /// Nil: there is more to come.
-    private func walk() -> Answer? {
-        var used = 0
-        defer { self.input.removeFirst(used) }
-        var walk = MessageWalk(self.input.bytes)
-        while true {
-            switch walk.next() {
-            case .message(let message):
-                guard message.isComplete else { return nil }
-                used += message.totalCount
+            let answer: Answer? = self.input.walk(more: nil, malformed: .broken) { message in
                 if message.type == BackendMessage.readyForQuery { return self.answer }
                 self.take(message)
-            case .done, .partialHeader: return nil
-            case .malformed: return .broken
+                return nil
             }
+            if let answer { return answer }
         }
     }
 

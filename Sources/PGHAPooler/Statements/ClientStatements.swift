@@ -35,22 +35,26 @@ struct ClientStatements: BitwiseCopyable {
         self.buckets.deallocate()
     }
 
+    /// What a name stands for, and the number of the Parse that has said so.
+    struct Definition {
+        let statement: StatementPointer
+        let sequence: UInt32
+    }
+
     func find(_ name: UnsafeRawBufferPointer, _ table: borrowing StatementTable) -> StatementPointer? {
-        name.isEmpty ? self.unnamed : self.entry(name, table)?.pointee.statement
+        self.definition(name, table)?.statement
     }
 
-    /// The number of the Parse that has defined it; 0 for none.
-    func sequence(of name: UnsafeRawBufferPointer, _ table: borrowing StatementTable) -> UInt32 {
-        name.isEmpty ? self.unnamedSequence : self.entry(name, table)?.pointee.sequence ?? 0
-    }
-
-    private func entry(
-        _ name: UnsafeRawBufferPointer, _ table: borrowing StatementTable
-    ) -> UnsafeMutablePointer<Entry>? {
+    func definition(_ name: UnsafeRawBufferPointer, _ table: borrowing StatementTable) -> Definition? {
+        if name.isEmpty {
+            return self.unnamed.map { Definition(statement: $0, sequence: self.unnamedSequence) }
+        }
         let hash = hashBytes(name, seed: table.seed)
         var link = self.buckets[Int(truncatingIfNeeded: hash) & self.mask]
         while let entry = link {
-            if entry.pointee.hash == hash, sameBytes(Self.name(entry), name) { return entry }
+            if entry.pointee.hash == hash, sameBytes(Self.name(entry), name) {
+                return Definition(statement: entry.pointee.statement, sequence: entry.pointee.sequence)
+            }
             link = entry.pointee.next
         }
         return nil

@@ -28,8 +28,7 @@ extension PoolerLoop {
             self.askForTransaction(client, server, body)
         }
         let own = self.statements(of: client)
-        if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
-            self.ensure(taken, of: client, name, on: server)
+        if !name.isEmpty, let taken = own.pointee.definition(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
         }
         let (content, isRefused) = self.retain(body, client, server)
@@ -82,9 +81,10 @@ extension PoolerLoop {
     /// A name that the client has in use already: the server is made to refuse, so that the transaction fails as it
     /// would without a pooler (42P05).
     private mutating func repeatParse(
-        _ server: ServerPointer, _ taken: StatementPointer, _ body: UnsafeRawBufferPointer
+        _ server: ServerPointer, _ taken: ClientStatements.Definition, _ body: UnsafeRawBufferPointer
     ) -> Rewritten {
-        self.appendParse(taken, body)
+        self.ensure(taken.statement, definedBy: taken.sequence, on: server)
+        self.appendParse(taken.statement, body)
         server.pointee.session.sent(Request(.parse, sequence: self.nextSequence()))
         return .done
     }
@@ -106,26 +106,18 @@ extension PoolerLoop {
         server.pointee.session.sent(Request(kind, sequence: sequence))
     }
 
-    /// Prepares it, if it is not, before whatever uses it next. True when that was needed.
-    @discardableResult mutating func ensure(_ statement: StatementPointer, on server: ServerPointer) -> Bool {
-        if let entry = self.statements(of: server).pointee.use(statement), self.isUsable(entry, on: server) {
+    /// Prepares it, if it is not, before whatever uses it next. True when that was needed. `parse`: the Parse that the
+    /// client has defined it by; if that is what the server has yet to answer, and it fails, what uses it must fail too.
+    @discardableResult mutating func ensure(
+        _ statement: StatementPointer, definedBy parse: UInt32? = nil, on server: ServerPointer
+    ) -> Bool {
+        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale,
+            entry.pointee.sequence == parse || self.isUsable(entry, on: server)
+        {
             return false
         }
         self.prepare(statement, on: server, sequence: self.nextSequence(), .injectedParse)
         return true
-    }
-
-    /// The same for what the client has prepared under `name`, unless that Parse of its own is what the server has yet to
-    /// answer: if it fails, what uses it must fail too.
-    private mutating func ensure(
-        _ statement: StatementPointer, of client: ClientPointer, _ name: UnsafeRawBufferPointer, on server: ServerPointer
-    ) {
-        if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale,
-            entry.pointee.sequence == client.pointee.statements?.pointee.sequence(of: name, self.statementTable)
-        {
-            return
-        }
-        self.ensure(statement, on: server)
     }
 
     /// Whether the server has it for sure, and fit to be run.
@@ -204,10 +196,11 @@ extension PoolerLoop {
     private mutating func translated(
         _ client: ClientPointer, _ server: ServerPointer, _ name: UnsafeRawBufferPointer
     ) -> StatementPointer? {
-        guard let statement = client.pointee.statements?.pointee.find(name, self.statementTable) else { return nil }
+        guard let own = client.pointee.statements?.pointee.definition(name, self.statementTable) else { return nil }
+        let statement = own.statement
         self.note(client, server, statement)
         if name.isEmpty, self.statements(of: server).pointee.unnamed == statement { return nil }
-        self.ensure(statement, of: client, name, on: server)
+        self.ensure(statement, definedBy: own.sequence, on: server)
         return statement
     }
 
@@ -322,32 +315,4 @@ enum Rewritten {
     /// More of it is needed.
     case incomplete
     case malformed
-}
-
-enum CommandTag {
-    /// The rest is told by two bytes: `CREATE …`, `DROP …`, `DISCARD …`, `DEALLOCATE …`.
-    @inline(__always) static func mayMatter(_ body: UnsafeRawBufferPointer) -> Bool {
-        guard body.count > 1, let first = body.first else { return false }
-        return first == UInt8(ascii: "D") || (first == UInt8(ascii: "C") && body[1] == UInt8(ascii: "R"))
-    }
-
-    /// Directly, or with what holds them.
-    static func changesTypes(_ body: UnsafeRawBufferPointer) -> Bool {
-        Self.typeChanges.contains { Self.equals(body, $0) }
-    }
-
-    private static let typeChanges: [StaticString] = [
-        "CREATE TYPE", "DROP TYPE", "CREATE DOMAIN", "DROP DOMAIN", "CREATE SCHEMA", "DROP SCHEMA", "CREATE EXTENSION",
-        "DROP EXTENSION", "DROP OWNED",
-    ]
-
-    static func forgetsStatements(_ body: UnsafeRawBufferPointer) -> Bool {
-        Self.equals(body, "DEALLOCATE ALL") || Self.equals(body, "DISCARD ALL")
-    }
-
-    private static func equals(_ body: UnsafeRawBufferPointer, _ tag: StaticString) -> Bool {
-        guard body.count == tag.utf8CodeUnitCount + 1 else { return false }
-        for index in 0..<tag.utf8CodeUnitCount where body[index] != tag.utf8Start[index] { return false }
-        return true
-    }
 }

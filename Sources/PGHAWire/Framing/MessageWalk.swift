@@ -63,7 +63,7 @@ public struct MessageWalk: ~Copyable {
     }
 
     /// Passes over what a Query is answered with, as long as it says nothing about the session: whole rows, their
-    /// descriptions, and tags of other commands than `D…` (DEALLOCATE, DISCARD, DROP) and `CR…` (CREATE).
+    /// descriptions, and tags that do not matter.
     @inlinable @inline(__always) public mutating func skipPlainAnswers() {
         while self.end - self.position > 5 {
             let length = Int(UInt32(bigEndian: (self.position + 1).loadUnaligned(as: UInt32.self)))
@@ -71,18 +71,11 @@ public struct MessageWalk: ~Copyable {
             switch self.position.load(as: UInt8.self) {
             case BackendMessage.dataRow, BackendMessage.rowDescription: break
             case BackendMessage.commandComplete:
-                if Self.mayMatter(self.position + 5, length - 4) { return }
+                if CommandTag.mayMatter(UnsafeRawBufferPointer(start: self.position + 5, count: length - 4)) { return }
             default: return
             }
             self.position += length + 1
         }
-    }
-
-    @inlinable @inline(__always) static func mayMatter(_ tag: UnsafeRawPointer, _ count: Int) -> Bool {
-        guard count > 1 else { return false }
-        let first = tag.load(as: UInt8.self)
-        return first == UInt8(ascii: "D")
-            || (first == UInt8(ascii: "C") && (tag + 1).load(as: UInt8.self) == UInt8(ascii: "R"))
     }
 
     @inlinable @inline(__always) public mutating func next() -> Step {
