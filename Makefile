@@ -44,6 +44,14 @@ deb: release ## Make a Debian package of the release build: $(scratch)/deb/pgha_
 image: ## Build the images pgha and pgha-postgres with docker or podman: ENGINE=podman ARGS="--build-arg POSTGRES=17"
 	@deploy/image $(ARGS)
 
+.PHONY: image-test
+image-test: $(if $(PGHA_EXECUTABLE),,release) ## Build the images, run the compose file, kill the primary's container: as root, with podman
+	@deploy/image-test "$(scratch)"
+
+.PHONY: alerts-test
+alerts-test: ## Run the alerts' tests with Debian's promtool
+	@deploy/prometheus/test "$(scratch)"
+
 .PHONY: bench-failover
 bench-failover: release ## Measure failover and switchover with the release build
 	@swift build -c release --static-swift-stdlib --product pgha-bench $(swift_flags)
