@@ -9,7 +9,8 @@ import Testing
         var values: [String: Double] = [:]
         for line in metrics.text().split(separator: "\n") where !line.hasPrefix("#") {
             let words = line.split(separator: " ")
-            values[String(words[0])] = try #require(Double(words[1]))
+            let value = try #require(Double(words[1]))
+            values[String(words[0])] = value
         }
         #expect(try #require(values["process_cpu_seconds_total"]) > 0)
         let resident = try #require(values["process_resident_memory_bytes"])
