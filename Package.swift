@@ -150,7 +150,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",
-            dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+            dependencies: ["PGHAController", "PGHAClient", "PGHACore", "PGHAStore", "PGHATesting"],
+            swiftSettings: strict),
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
@@ -176,7 +177,11 @@ let package = Package(
             swiftSettings: strict),
         // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
         .testTarget(
-            name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
+            name: "DeployTests",
+            dependencies: [
+                "pgha", "PGHAConfiguration", "PGHACore", "PGHAClient", "PGHAAgent", "PGHAController", "PGHAPooler", yams,
+                arguments,
+            ], swiftSettings: strict),
         .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
         // `make faults`; skipped elsewhere.
         .testTarget(

@@ -39,6 +39,8 @@ package actor Controller {
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private var poolers = PoolerRoster()
     let metrics = ControllerMetrics()
+    /// The phase of the procedure under way, for metrics.
+    var phase = (name: "none", since: Moment(.zero))
     /// Numbers of the scripts of `sql/` that a primary must have.
     let requiredScripts: [Int]
     var isAdopting = false
@@ -108,6 +110,7 @@ package actor Controller {
 
     func perform(_ effects: Effects) {
         for note in effects.notes { self.logger.notice("decision", metadata: ["note": "\(note)"]) }
+        self.notePhase()
         self.reconcileNodes()
         if let persist = effects.persist { self.write(persist) }
         for order in effects.send { self.send(order) }
