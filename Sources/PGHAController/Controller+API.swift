@@ -19,19 +19,15 @@ extension Controller {
         var details = ControllerMetrics.Details(
             risk: self.coordinator.risk, slots: self.coordinator.slots(at: self.now),
             plan: try? await self.plan(target: nil))
-        if !Self.isResting(self.phase.name) { details.phaseAge = self.now - self.phase.since }
+        let phase = self.past.phase
+        if !RecentPast.isResting(phase.name) { details.phaseAge = self.now - phase.since }
         return self.metrics.text(self.status(), leading: self.coordinator.halted == nil, details: details)
     }
 
-    static func isResting(_ phase: String) -> Bool { ["none", "steady", "halted"].contains(phase) }
-
     /// Measures how long procedures take in each of their phases.
     func notePhase() {
-        let name = self.coordinator.phase
-        let now = self.now
-        guard name != self.phase.name else { return }
-        if !Self.isResting(self.phase.name) { self.metrics.left(phase: self.phase.name, after: now - self.phase.since) }
-        self.phase = (name, now)
+        guard let ended = self.past.note(phase: self.coordinator.phase, at: self.now) else { return }
+        self.metrics.left(phase: ended.name, after: ended.took)
     }
 
     package func statusReport() -> StatusReport {
