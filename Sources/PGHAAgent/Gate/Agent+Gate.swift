@@ -14,6 +14,7 @@ extension Agent {
         guard isStandby || pledge != nil, let agent = ProcessMark.of(getpid()) else { throw Refusal.termUnknown }
         let ticket = StartTicket(
             number: .random(in: 0 ... .max), data: self.directory.data, pledge: pledge, agent: agent)
+        self.report("waiting for the gate")
         try await Offload.run { try gate.issue(ticket) }
         do {
             try self.use(try await self.answer(to: ticket, gate))
@@ -25,7 +26,6 @@ extension Agent {
 
     private func answer(to ticket: StartTicket, _ gate: GateFiles) async throws -> GateAnswer {
         let deadline = ContinuousClock.now + Self.gatePatience
-        self.report("waiting for the gate")
         while ContinuousClock.now < deadline {
             if let answer = await Offload.run({ gate.answer(to: ticket.number) }) { return answer }
             try await Task.sleep(for: .milliseconds(10))
