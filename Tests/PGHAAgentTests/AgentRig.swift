@@ -61,7 +61,7 @@ final class AgentRig: Sendable {
         return rig
     }
 
-    private static func builtExecutable() throws -> String {
+    static func builtExecutable() throws -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes {
             readlink("/proc/self/exe", $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)

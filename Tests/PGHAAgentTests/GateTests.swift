@@ -146,6 +146,28 @@ struct GateTests {
         }
     }
 
+    /// In an image that has nothing of pgha: all that is loaded comes from the volume.
+    @Test func anInstalledGateBringsEverythingAlong() async throws {
+        let root = "/tmp/pgha-gate-test.\(UInt64.random(in: 0 ... .max))"
+        defer { try? DurableFile.removeTree(root) }
+        for _ in 0..<2 {
+            let installing = try await Program.run(
+                AgentRig.builtExecutable(), ["agent", "gate", "--install", root])
+            #expect(installing.status == 0, "\(installing.standardError)")
+        }
+        let loader = root + "/lib/ld.so"
+        let list = try await Program.run(loader, ["--library-path", root + "/lib", "--list", root + "/pgha"])
+        #expect(list.status == 0, "\(list.standardError)")
+        let libraries = list.standardOutput.split(separator: "\n").filter { $0.contains("=>") }
+        #expect(libraries.count > 5)
+        for library in libraries { #expect(library.contains("=> \(root)/lib/"), "\(library)") }
+        let version = try await Program.run(loader, ["--library-path", root + "/lib", root + "/pgha", "--version"])
+        #expect(version.status == 0 && !version.standardOutput.isEmpty)
+        #expect(GateInstaller.shortName("libpq.so.5.15") == "libpq.so.5")
+        #expect(GateInstaller.shortName("libldap-2.5.so.0.1.8") == "libldap-2.5.so.0")
+        #expect(GateInstaller.shortName("libicu.so") == nil)
+    }
+
     @Test func nobodyGoesOnWhileAStartIsUnderWay() throws {
         let root = "/tmp/pgha-gate-test.\(UInt64.random(in: 0 ... .max))"
         defer { try? DurableFile.removeTree(root) }
