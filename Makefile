@@ -55,6 +55,10 @@ bench-failover: release ## Measure failover and switchover with the release buil
 bench-pooler: release ## Measure the pooler beside Debian's PgBouncer, HAProxy and pgpool: ARGS="--parts cpu,idle"
 	@PGHA_EXECUTABLE="$$(realpath "$(scratch)/pgha")" python3 Tests/Benchmarks/PoolerBench/bench.py $(ARGS)
 
+.PHONY: soak
+soak: build ## Let clients and servers of a pooled cluster die at random and look for what is lost or kept: MINUTES=30
+	@PGHA_SOAK_MINUTES=$(or $(MINUTES),30) swift test --skip-build --filter SoakTests $(swift_flags) $(ARGS)
+
 .PHONY: fuzz-wire
 fuzz-wire: packages ## Feed random bytes to everything that reads what strangers send: FUZZ_SECONDS=600
 	@mkdir -p "$(scratch)/fuzz/wire-corpus"
@@ -69,6 +73,16 @@ fuzz-wire: packages ## Feed random bytes to everything that reads what strangers
 .PHONY: simulate
 simulate: release ## Simulate whole clusters with the release build: SEEDS=100000 ARGS="--keep DIR"
 	@"$(scratch)/pgha" simulate --seeds $(or $(SEEDS),1000) $(ARGS)
+
+.PHONY: faults
+faults: build ## Real faults on whole clusters, as root: FILTER=NetworkTests
+	@export PGHA_FAULTS=1 PGHA_FAULT_LOGS="$(abspath $(scratch))/faults"; $(own_network) \
+		swift test --skip-build --no-parallel --filter "FaultTests.*($(FILTER))" $(swift_flags) $(ARGS)
+
+.PHONY: chaos
+chaos: build ## Random real faults under load and a checker, as root: MINUTES=30 SEED=1
+	@$(own_network) "$(scratch)/debug/pgha-chaos" --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) \
+		--output "$(scratch)/chaos" $(ARGS)
 
 .PHONY: format
 format: toolchain ## Format the sources in place

@@ -118,6 +118,13 @@ let package = Package(
         .executableTarget(
             name: "pgha-bench", dependencies: ["PGHATesting", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
             path: "Tests/Benchmarks/FailoverBench", swiftSettings: strict),
+        // Judges logs of clients: lost, doubled, stale, two leaders. Imports nothing.
+        .target(name: "PGHAChecker", swiftSettings: strict),
+        // `make chaos`: random faults on a real cluster under load.
+        .executableTarget(
+            name: "pgha-chaos",
+            dependencies: ["PGHATesting", "PGHAChecker", "PGHACore", "PGHAPostgres", "PGHAClient", arguments],
+            path: "Tests/Chaos", swiftSettings: strict),
         .testTarget(
             name: "PGHACoreTests", dependencies: ["PGHACore"], exclude: ["Tables"], swiftSettings: strict),
         .testTarget(
@@ -166,6 +173,11 @@ let package = Package(
         // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
         .testTarget(
             name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
+        .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
+        // `make faults`; skipped elsewhere.
+        .testTarget(
+            name: "FaultTests", dependencies: ["PGHATesting", "PGHAPostgres", "PGHAClient", "PGHACore"],
+            exclude: ["SteppedClock.c"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

@@ -31,6 +31,7 @@ package struct AgentClient: Sendable {
         var configuration = HTTPClient.Configuration()
         configuration.timeout = .init(connect: .seconds(2), read: nil)
         configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.noticeVanishedPeers()
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
 

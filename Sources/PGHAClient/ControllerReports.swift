@@ -150,8 +150,19 @@ package struct TopologyReport: Hashable, Sendable, Codable {
     package var claim: UInt64?
     /// Who leads next, while `hold` and if it is known.
     package var successor: String?
+    /// How the last terms began; nil from controllers that do not say.
+    package var terms: [TermStart]?
 
-    package init(_ status: ClusterStatus, claim: Term? = nil, successor: NodeName? = nil) {
+    package struct TermStart: Hashable, Sendable, Codable {
+        package var term: UInt64
+        /// Where the promoted server left the old leader's WAL; nil for one that led on in place, and for the first.
+        package var fork: String?
+    }
+
+    package init(
+        _ status: ClusterStatus, claim: Term? = nil, successor: NodeName? = nil, terms: [PoolTopology.TermStart] = []
+    ) {
+        self.terms = terms.suffix(8).map { TermStart(term: $0.term.number, fork: $0.fork?.description) }
         self.hold = claim != nil
         self.claim = claim?.number
         self.successor = successor?.text
@@ -174,7 +185,11 @@ extension TopologyReport {
         guard (leader == nil) == (self.leader == nil) else { return nil }
         return PoolTopology(
             term: Term(self.term), leader: leader, standbys: standbys, claim: self.claim.map { Term($0) },
-            successor: self.successor.flatMap { NodeName($0) })
+            successor: self.successor.flatMap { NodeName($0) }, terms: self.termStarts)
+    }
+
+    package var termStarts: [PoolTopology.TermStart] {
+        (self.terms ?? []).map { .init(term: Term($0.term), fork: $0.fork.flatMap { LSN($0) }) }
     }
 }
 

@@ -24,9 +24,15 @@ extension Controller {
     package func topology() -> TopologyReport {
         switch self.coordinator.activity {
         case .failover(let machine):
-            return TopologyReport(self.status(), claim: machine.claim.term, successor: machine.successor)
-        case .idle, .preparing, .bootstrap, .ruleChange: return TopologyReport(self.status())
+            return TopologyReport(
+                self.status(), claim: machine.claim.term, successor: machine.successor, terms: self.termStarts)
+        case .idle, .preparing, .bootstrap, .ruleChange:
+            return TopologyReport(self.status(), terms: self.termStarts)
         }
+    }
+
+    private var termStarts: [PoolTopology.TermStart] {
+        self.coordinator.state?.timelines.termStarts(forced: self.coordinator.forcedTerm) ?? []
     }
 
     /// With the number of the last event that it takes account of.

@@ -191,6 +191,7 @@ extension Simulation {
         var links: [(Place, Place)] = []
         let everyone: [Place] =
             self.servers.indices.map { .node($0) } + self.controllers.indices.map { .controller($0) }
+            + self.poolers.indices.map { .pooler($0) }
         switch fault.kind {
         case .cut, .oneway:
             guard places.count == 2, places[0] != places[1] else { return }
@@ -256,6 +257,7 @@ extension Simulation {
         for controller in self.controllers { controller.kill() }
         self.ledger.newestSpec = self.store.state?.spec
         self.ledger.storeIsOld = self.store.restore(Int(fault.amount))
+        if let spec = self.store.state?.spec { for agent in self.agents { agent.follow(spec) } }
         self.hurtEverywhere()
         let pause = min(fault.length, .s(4))
         self.trouble.quietUntil = self.now + pause + .s(8)

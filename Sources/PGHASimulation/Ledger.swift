@@ -27,6 +27,7 @@ struct Ledger {
     var rows: [Int: TermHistoryRow] = [:]
     /// An old copy of the store was put back, and the store was not made again since.
     var storeIsOld = false
+    var storeWasMadeAgain = false
     /// The spec before that.
     var newestSpec: ClusterSpec?
     /// From this term on promises bind; what older terms promised was given up by an operator.
@@ -121,6 +122,7 @@ extension Simulation {
             self.ledger.forgive(before: rule.number.term)
         }
         self.fireArmed(from: old, to: new)
+        for agent in self.agents { agent.follow(new.spec) }
         if let rule = new.rule, rule != old?.rule {
             self.ledger.confirmed.append(
                 "\(rule.number) \(rule.leader): \(rule.copies) of \(rule.cohort.map(\.text).joined(separator: " "))")
@@ -156,7 +158,7 @@ extension Simulation {
             self.violate("\(server.name) is \(how) before what only it holds was saved")
         }
         self.ledger.saved[server.index] = 0
-        guard server.exists, let state = self.store.state else { return }
+        guard server.exists, let state = self.store.state, !self.ledger.storeIsOld else { return }
         if let rule = state.openRules.first(where: { $0.cohort.contains(server.name) }) {
             self.violate("\(server.name) is \(how) although it is a member of the open rule \(rule.number)")
         }
@@ -164,11 +166,14 @@ extension Simulation {
 }
 
 extension Simulation {
-    /// A server is started as a primary by its agent: only the leader of an open rule, and below no newer pledge.
+    /// A server is started as a primary by its agent: only the leader of a rule under that rule's pledge, and below no
+    /// newer one. An order may be late: a rule that was replaced since, unknown to a host that is cut off, is no mistake.
     func agentStartsPrimary(_ server: SimServer) {
-        let open = self.store.state?.openRules ?? []
         guard let pledge = server.file.pledge, !self.ledger.storeIsOld, self.store.state?.rule != nil else { return }
-        if !open.contains(where: { $0.leader == server.name && $0.number >= pledge.number }) {
+        let rules = self.ledger.rules
+        if !rules.contains(where: {
+            $0.leader == server.name && $0.claim == pledge.claim && $0.number >= pledge.number
+        }) {
             self.violate("\(server.name) is started as a primary under pledge \(pledge.number), which no rule gives it")
         }
     }
@@ -195,6 +200,7 @@ extension Simulation {
             guard let receiver = standby.receiver, receiver.isStreaming, receiver.upstream.leader == server.index,
                 self.now - receiver.lastMessage < .ms(300), self.now - self.trouble.hurt[standby.index] > .s(5),
                 self.now - self.trouble.everywhere > .s(5), self.now - controller.heardAt(standby.index) < .ms(300),
+                self.now - controller.sawMove(standby.index) < .ms(800),
                 self.store.state?.rule?.cohort.contains(standby.name) == true
             else { continue }
             self.violate("\(leader) is replaced although \(standby.name) is seen to receive from it")

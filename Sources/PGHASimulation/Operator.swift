@@ -47,12 +47,23 @@ extension Simulation {
                 guard let coordinator = controller.coordinator else { continue }
                 if coordinator.halted != nil {
                     self.adoptStore(by: controller)
+                } else if self.isStuckAfterAdoption(coordinator) {
+                    _ = controller.request(.failover(target: nil, force: true))
                 } else if self.servers.contains(where: { $0.isHandmade }) {
                     self.rebuildHandmade(by: controller)
                 }
             }
             self.tend()
         }
+    }
+
+    /// A store that was put back from the middle of a promotion, and made again, cannot know whose WAL on the new
+    /// timeline is the leader's. If nobody else can hold a copy, people must say so.
+    private func isStuckAfterAdoption(_ coordinator: Coordinator) -> Bool {
+        guard self.healed, self.ledger.storeWasMadeAgain, case .failover(let machine) = coordinator.activity else {
+            return false
+        }
+        return machine.phase == .sealing && self.moment - machine.startedAt > .seconds(15)
     }
 
     private func rebuildHandmade(by controller: SimController) {

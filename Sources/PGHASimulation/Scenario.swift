@@ -51,6 +51,7 @@ extension Scenario {
         lines.append("copies \(self.schedule.copies)")
         if let loss = self.schedule.standbyLoss { lines.append("standby_loss \(loss.rawValue)") }
         lines.append("controllers \(self.schedule.controllers)")
+        if self.schedule.poolers > 0 { lines.append("poolers \(self.schedule.poolers)") }
         if self.schedule.withoutAgent { lines.append("without_agent") }
         if self.schedule.startsEarly { lines.append("starts_early") }
         if self.schedule.lastRound { lines.append("last_round") }
@@ -95,6 +96,9 @@ extension Scenario {
         case "controllers":
             return Self.set(
                 &self.schedule.controllers, Int(value).flatMap { (1...Place.controllerLimit).contains($0) ? $0 : nil })
+        case "poolers":
+            return Self.set(
+                &self.schedule.poolers, Int(value).flatMap { (0...Place.poolerLimit).contains($0) ? $0 : nil })
         case "standby_loss":
             self.schedule.standbyLoss = Durability.StandbyLoss(rawValue: value)
             return self.schedule.standbyLoss != nil

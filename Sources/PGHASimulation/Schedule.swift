@@ -6,6 +6,8 @@ package struct Schedule: Hashable, Sendable {
     package var copies = 2
     package var standbyLoss: Durability.StandbyLoss?
     package var controllers = 1
+    /// Poolers through which some of the clients come.
+    package var poolers = 0
     /// The last server is started by its host's init system, not by an agent.
     package var withoutAgent = false
     /// The faults do not wait until the cluster was made.
@@ -30,6 +32,7 @@ extension Schedule {
         self.withoutAgent = Int.random(in: 0..<8, using: &random) == 0
         self.startsEarly = Int.random(in: 0..<6, using: &random) == 0
         self.lastRound = Int.random(in: 0..<4, using: &random) == 0
+        self.poolers = [0, 1, 0, 2][Int(seed % 4)]
         var maker = FaultMaker(random: random, nodes: self.nodes, controllers: self.controllers)
         self.faults = maker.faults(until: Int64.s(Int64(seconds)))
     }

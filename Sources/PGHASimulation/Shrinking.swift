@@ -53,7 +53,8 @@ package struct Shrinker {
     private mutating func dropFlags() {
         for change: (inout Schedule) -> Void in [
             { $0.lastRound = false }, { $0.withoutAgent = false }, { $0.startsEarly = false }, { $0.controllers = 1 },
-            { $0.controllers = min(2, $0.controllers) }, { $0.standbyLoss = nil },
+            { $0.controllers = min(2, $0.controllers) }, { $0.standbyLoss = nil }, { $0.poolers = 0 },
+            { $0.poolers = min(1, $0.poolers) },
         ] {
             var candidate = self.best
             change(&candidate.schedule)

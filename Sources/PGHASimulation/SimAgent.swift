@@ -10,7 +10,12 @@ final class SimAgent {
     private var pledge: Pledge?
     private var activity: String?
     /// The node's spec names an agent; without one its server is started by the host's init system.
-    var isInSpec = true
+    private(set) var isInSpec = true
+
+    /// The specification that the store holds names an agent for this node, or does not.
+    func follow(_ spec: ClusterSpec) {
+        if let node = spec[self.server.name] { self.isInSpec = node.agent != nil }
+    }
 
     init(_ index: Int, _ sim: Simulation) {
         self.index = index

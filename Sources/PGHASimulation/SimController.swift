@@ -20,6 +20,10 @@ final class SimController {
     private var adopting = false
     private var inbox: [() -> Void] = []
     private(set) var isStalled = false
+    /// To the poolers that follow this controller.
+    let streams = PoolerStreams()
+    /// The next tick that was asked for.
+    private var wakeAt: Moment?
     /// The process dies after this many more effects.
     var fuse: Int?
     /// Per node: when the last good probe ended that this process has heard of, for the check of `status`.
@@ -32,6 +36,19 @@ final class SimController {
 
     var place: Place { .controller(self.index) }
     var isLeading: Bool { self.coordinator != nil }
+
+    /// Per standby: begin and end of its last good probe and the newest message of its receiver by then; and the begin
+    /// of the probe before the last that showed a newer one.
+    private var looks = [Look](repeating: Look(), count: Place.nodeLimit)
+
+    struct Look {
+        var began: Int64 = -1
+        var message: Int64 = -1
+        var movedSince = -Int64.s(1000)
+    }
+
+    /// The leader of that standby lived at this moment or later, as two probes of this leadership show.
+    func sawMove(_ node: Int) -> Int64 { self.looks[node].movedSince }
 
     /// When this leadership last heard a good answer of a node; long ago when never.
     func heardAt(_ node: Int) -> Int64 { self.heard[node] < 0 ? -Int64.s(1000) : self.heard[node] }
@@ -83,6 +100,7 @@ final class SimController {
 
     private func stepDown() {
         guard self.coordinator != nil else { return }
+        self.streams.end(self)
         self.sim.trace("c\(self.index)", "leads no more")
         self.coordinator = nil
         self.isWriting = false
@@ -90,6 +108,7 @@ final class SimController {
         self.deferred = nil
         self.writes += 1
         self.reign += 1
+        self.wakeAt = nil
     }
 
     // MARK: - Leadership
@@ -139,6 +158,7 @@ final class SimController {
         self.renewedAt = self.sim.now
         self.isWriting = false
         self.heard = [Int64](repeating: -1, count: Place.limit)
+        self.looks = [Look](repeating: Look(), count: Place.nodeLimit)
         self.sim.trace("c\(self.index)", "leads, epoch \(copy.epoch), revision \(copy.revision)")
         self.coordinator = Coordinator(seed: self.sim.random.next(), at: self.sim.moment)
         self.feed(.loaded(copy.state))
@@ -147,7 +167,11 @@ final class SimController {
             self.later(self.sim.between(0, .ms(250))) { [unowned self] in self.probe(node, reign) }
         }
         for agent in self.sim.agents { agent.push(to: self) }
+        self.streams.keep(self, reign)
     }
+
+    /// Whether poolers let transactions finish before a leader is stopped.
+    func tell(hasPoolers: Bool) { self.coordinator?.hasPoolers = hasPoolers }
 
     // MARK: - Events in, effects out
 
@@ -155,6 +179,8 @@ final class SimController {
         guard self.coordinator != nil, let effects = self.coordinator?.handle(event, at: self.sim.moment) else {
             return
         }
+        // A procedure that ends begins the watch of the leader anew.
+        if event == .stored { self.looks = [Look](repeating: Look(), count: Place.nodeLimit) }
         self.perform(effects)
     }
 
@@ -185,12 +211,21 @@ final class SimController {
             guard self.burnFuse(life) else { return }
             self.sim.execute(order, for: self)
         }
-        if let wakeAt = effects.wakeAt {
-            let delay = (wakeAt - self.sim.moment).components
-            let reign = self.reign
-            self.later(delay.seconds * 1_000_000 + delay.attoseconds / 1_000_000_000_000) { [unowned self] in
-                if self.reign == reign { self.feed(.tick) }
-            }
+        if let wakeAt = effects.wakeAt { self.wake(at: wakeAt) }
+        self.streams.changed(self)
+    }
+
+    /// As the shell does: an earlier tick that is still to come asks again for a later one.
+    private func wake(at moment: Moment) {
+        let now = self.sim.moment
+        if let pending = self.wakeAt, pending <= moment, pending > now { return }
+        self.wakeAt = moment
+        let delay = (moment - now).components
+        let reign = self.reign
+        self.later(delay.seconds * 1_000_000 + delay.attoseconds / 1_000_000_000_000) { [unowned self] in
+            guard self.reign == reign, self.wakeAt == moment else { return }
+            self.wakeAt = nil
+            self.feed(.tick)
         }
     }
 
@@ -280,7 +315,10 @@ final class SimController {
         self.callStore({ store in
             let before = store.state
             let done = store.write(state, expecting: revision, epoch: epoch)
-            if done, adopts { sim.ledger.storeIsOld = false }
+            if done, adopts {
+                sim.ledger.storeIsOld = false
+                sim.ledger.storeWasMadeAgain = true
+            }
             if done { sim.stateChanged(from: adopts ? nil : before, to: state) }
             return done
         }) { [unowned self] done in
@@ -340,7 +378,10 @@ final class SimController {
         func ended(_ result: Result<ServerObservation, ProbeFailure>) {
             guard !isOver, self.reign == reign else { return }
             isOver = true
-            if case .success = result { self.heard[node] = sim.now }
+            if case .success(let seen) = result {
+                self.heard[node] = sim.now
+                self.look(node, seen.receiver?.lastMessage, began: began)
+            }
             let isBad = if case .failure = result { true } else { false }
             let next =
                 isBad ? max(.ms(20), interval / 4 - (sim.now - began)) : max(.ms(10), interval - (sim.now - began))
@@ -362,6 +403,13 @@ final class SimController {
             sim.transmit(.node(node), self.place) { [unowned self] in self.ifAlive(life) { ended(result) } }
         }
         self.later(.ms(400)) { ended(.failure(.timedOut)) }
+    }
+
+    private func look(_ node: Int, _ message: Int64?, began: Int64) {
+        let before = self.looks[node]
+        if let message, before.began >= 0, message > before.message { self.looks[node].movedSince = before.began }
+        self.looks[node].began = message == nil ? -1 : began
+        self.looks[node].message = message ?? -1
     }
 
     /// What is shown as healthy must have been heard within the freshness limit.

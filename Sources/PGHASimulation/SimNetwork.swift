@@ -2,19 +2,20 @@
 enum Place: Hashable, CustomStringConvertible {
     case controller(Int)
     case store
-    case clients
     case node(Int)
+    case pooler(Int)
 
     static let limit = 16
     static let controllerLimit = 4
     static let nodeLimit = 7
+    static let poolerLimit = 2
 
     var index: Int {
         switch self {
         case .controller(let index): index
         case .store: 4
-        case .clients: 5
-        case .node(let index): 6 + index
+        case .pooler(let index): 5 + index
+        case .node(let index): 7 + index
         }
     }
 
@@ -22,7 +23,7 @@ enum Place: Hashable, CustomStringConvertible {
         switch self {
         case .controller(let index): "c\(index)"
         case .store: "store"
-        case .clients: "clients"
+        case .pooler(let index): "p\(index)"
         case .node(let index): "n\(index)"
         }
     }
@@ -86,6 +87,7 @@ extension Simulation {
 
     private func hasPower(_ place: Place) -> Bool {
         if case .node(let index) = place { return self.servers[index].hasPower }
+        // A pooler and its clients are never the fault.
         return true
     }
 }

@@ -133,6 +133,7 @@ extension SimServer {
         let start = self.senders[at].sent
         let records = Array(self.wal[start...])
         self.senders[at].isBusy = true
+        self.senders[at].busySince = self.sim.now
         self.senders[at].sent = self.wal.count
         let standby = self.sim.servers[self.senders[at].standby]
         let before = start > 0 ? self.wal[start - 1].id : nil
@@ -187,9 +188,12 @@ extension SimServer {
         }
     }
 
-    /// `wal_sender_timeout` and `wal_receiver_timeout` (5 s), the status interval (1 s).
+    /// `wal_sender_timeout` and `wal_receiver_timeout` (5 s), the status interval (1 s). WAL that was lost on the way ends
+    /// the connection too: nothing that is sent after it arrives.
     func expireConnections() {
-        for sender in self.senders where self.sim.now - sender.lastReply > .s(5) {
+        let now = self.sim.now
+        for sender in self.senders
+        where now - sender.lastReply > .s(5) || (sender.isBusy && now - sender.busySince > .s(7)) {
             self.senders.removeAll { $0.id == sender.id }
             self.closeReceiver(sender)
         }
@@ -218,16 +222,20 @@ extension SimServer {
         let gap = self.sim.chance(50) ? self.sim.between(200, .ms(3)) : self.sim.between(.ms(20), .ms(160))
         self.later(gap) { [unowned self] in
             guard self.isPrimary else { return }
-            if self.waiting.count < 4, !self.isDiskFull {
-                self.append(.commit)
-                let index = self.wal.count - 1
-                if !self.commitsWait || index < self.released {
-                    self.sim.acknowledge(self, index)
-                } else {
-                    self.waiting.append(index)
-                }
-            }
+            self.commit()
             self.serveClients()
+        }
+    }
+
+    /// A client's commit: flushed here, acknowledged when the walsenders allow it.
+    func commit() {
+        guard self.waiting.count < 4, !self.isDiskFull else { return }
+        self.append(.commit)
+        let index = self.wal.count - 1
+        if !self.commitsWait || index < self.released {
+            self.sim.acknowledge(self, index)
+        } else {
+            self.waiting.append(index)
         }
     }
 

@@ -39,6 +39,7 @@ final class SimServer {
         var flushed: Int
         var isStreaming = false
         var isBusy = false
+        var busySince: Int64 = 0
         var list: SyncList
         var lastReply: Int64
 

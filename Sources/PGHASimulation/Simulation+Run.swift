@@ -45,6 +45,7 @@ extension Simulation {
     private func prepare() {
         for controller in self.controllers { controller.start() }
         for agent in self.agents { agent.begin() }
+        for pooler in self.poolers { pooler.begin() }
         self.every(.ms(500)) { [unowned self] in for controller in self.controllers { controller.checkStatus() } }
         self.tend()
     }
@@ -69,7 +70,6 @@ extension Simulation {
         node.agent = nil
         for controller in self.controllers where controller.isLeading { _ = controller.request(.setNode(node)) }
         self.run(until: self.now + .s(5), orUntil: { self.store.state?.spec[name]?.agent == nil })
-        if self.store.state?.spec[name]?.agent == nil { self.agents[self.servers.count - 1].isInSpec = false }
     }
 
     private func awaitRecovery() {

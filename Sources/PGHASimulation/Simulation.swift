@@ -60,6 +60,7 @@ package final class Simulation {
     var servers: [SimServer] = []
     var agents: [SimAgent] = []
     var controllers: [SimController] = []
+    var poolers: [SimPooler] = []
     var ledger = Ledger()
     var trouble = Trouble()
     /// This host does not come back.
@@ -82,6 +83,7 @@ package final class Simulation {
             self.agents.append(SimAgent(index, self))
         }
         for index in 0..<self.schedule.controllers { self.controllers.append(SimController(index, self)) }
+        for index in 0..<self.schedule.poolers { self.poolers.append(SimPooler(index, self)) }
     }
 
     // MARK: - Time

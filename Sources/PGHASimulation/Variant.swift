@@ -47,6 +47,8 @@ package enum Variant: String, CaseIterable, Sendable {
     case undoRuleChange
     /// One copy is allowed on the server before the store knows.
     case oneCopyWithoutStore
+    /// Copies and members change at the same time.
+    case changeInOneStep
 
     // The agent.
     /// A fence stops the server but leaves neither pledge nor `standby.signal`: the agent starts the leader again,
@@ -62,6 +64,16 @@ package enum Variant: String, CaseIterable, Sendable {
     case divergedNotSaved
     /// A member is rewound or cloned while its acknowledgement counts.
     case recloneMember
+
+    // Poolers.
+    /// Any controller's view is taken, of an older term too.
+    case poolerGoesBack
+    /// Connections of an older term are kept.
+    case poolerKeepsConnections
+    /// Transactions are said to be over that are not.
+    case poolerDrainsEarly
+    /// Transactions begin while a change of leader is under way.
+    case poolerNeverHolds
 
     // Evidence and leadership.
     /// Evidence counts whatever its age.
@@ -92,6 +104,7 @@ package enum Variant: String, CaseIterable, Sendable {
         case .confirmWithoutFlush: .confirmWithoutFlush
         case .undoRuleChange: .undoRuleChange
         case .oneCopyWithoutStore: .oneCopyWithoutStore
+        case .changeInOneStep: .changeInOneStep
         case .recloneMember: .recloneMember
         case .staleObservation: .staleObservation
         case .fullIsDead: .fullIsDead
@@ -99,7 +112,8 @@ package enum Variant: String, CaseIterable, Sendable {
         case .oldStoreTrusted: .oldStoreTrusted
         case .sealWithoutWaiting, .connectingReceiverUnseen, .positionBeforeSeal, .promoteBeforeRecord,
             .emptyListOnStandbys, .listAfterPromotion, .fenceWithoutPledge, .startOldLeader, .pledgeNotReasserted,
-            .copiedNames, .divergedNotSaved, .actsAfterDeposed, .unknownOutcomeAssumed:
+            .copiedNames, .divergedNotSaved, .poolerGoesBack, .poolerKeepsConnections, .poolerDrainsEarly,
+            .poolerNeverHolds, .actsAfterDeposed, .unknownOutcomeAssumed:
             []
         }
     }

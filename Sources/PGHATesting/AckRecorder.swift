@@ -17,14 +17,19 @@ package final class AckRecorder: Sendable {
     private let acks = Mutex<[Ack]>([])
     private let tasks = Mutex<[Task<Void, Never>]>([])
     private let pause: Duration
+    private let isInside: Bool
 
     /// - Parameters:
     ///   - firstID: greater than every id in the table.
     ///   - pause: between two inserts, and between two looks at a server in recovery.
-    package init(_ cluster: ScratchCluster, firstID: Int64 = 1, pause: Duration = .milliseconds(2)) {
+    ///   - inside: over each node's Unix socket, so that no cut of a link keeps a server from acknowledging.
+    package init(
+        _ cluster: ScratchCluster, firstID: Int64 = 1, pause: Duration = .milliseconds(2), inside: Bool = false
+    ) {
         self.cluster = cluster
         self.next = Atomic(firstID)
         self.pause = pause
+        self.isInside = inside
     }
 
     package func start() {
@@ -43,7 +48,7 @@ package final class AckRecorder: Sendable {
     package var nextID: Int64 { self.next.load(ordering: .relaxed) }
 
     private func write(on node: ScratchCluster.Node) async {
-        var parameters = self.cluster.parameters(node)
+        var parameters = self.isInside ? self.cluster.insideParameters(node) : self.cluster.parameters(node)
         parameters.connectTimeout = .seconds(2)
         while !Task.isCancelled {
             if let session = try? await PostgresConnection.open(parameters) {

@@ -23,8 +23,11 @@ package final class ScratchCluster: Sendable {
         /// The first node's directory is a memory file system of this many MiB, which only that node's processes
         /// see and which ends with them. Needs root.
         package var smallDiskMiB: Int?
-        /// Each node is a host with a network namespace of its own: see ``ScratchNetwork``.
+        /// Each node, the controller and the pooler are hosts with a network namespace of their own: see
+        /// ``ScratchNetwork``.
         package var separateHosts = false
+        /// Environment of controller and agents.
+        package var environment: [String: String] = [:]
 
         package init() {}
     }
@@ -45,9 +48,11 @@ package final class ScratchCluster: Sendable {
     package let nodes: [Node]
     package let client: ControllerClient
     package let spec: ClusterSpec
-    private let options: Options
-    private let controllerPort: Int
-    private let network: ScratchNetwork?
+    let options: Options
+    let controllerPort: Int
+    /// Two ports and one for HTTP.
+    let poolerPorts: [Int]
+    let network: ScratchNetwork?
     private let reaper: ChildProcess
     private let children = Mutex<[String: ChildProcess]>([:])
 
@@ -89,12 +94,13 @@ package final class ScratchCluster: Sendable {
                 host: network == nil ? "127.0.0.1" : ScratchNetwork.address($0 - 1))
         }
         self.controllerPort = try freePort()
+        self.poolerPorts = [try freePort(), try freePort(), try freePort()]
         try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
         try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
-            baseURL: "http://127.0.0.1:\(self.controllerPort)", token: BearerToken("token-of-a-scratch-cluster"),
-            httpClient: .shared)
+            baseURL: "http://\(Self.controllerHost(options)):\(self.controllerPort)",
+            token: BearerToken("token-of-a-scratch-cluster"), httpClient: .shared)
         var spec = ClusterSpec(
             name: "scratch",
             nodes: self.nodes.map {
@@ -125,7 +131,7 @@ package final class ScratchCluster: Sendable {
 
     /// Starts everything, initialises the cluster and waits until it is complete.
     package static func start(_ options: Options = Options()) async throws -> ScratchCluster {
-        let network = options.separateHosts ? try await ScratchNetwork.make(options.nodes) : nil
+        let network = options.separateHosts ? try await ScratchNetwork.make(options.nodes + 2) : nil
         let cluster = try ScratchCluster(options, network)
         try await run(["/bin/cp", Self.builtExecutable, "\(cluster.directory)/pgha"])
         for node in cluster.nodes { try cluster.startAgent(node) }
@@ -176,8 +182,9 @@ package final class ScratchCluster: Sendable {
         if let size = self.options.smallDiskMiB, node.name == self.nodes[0].name {
             try self.launchOnSmallDisk(node, arguments, mebibytes: size)
         } else {
-            let host = try self.network?.words(self.index(of: node))
-            try self.launch("agent \(node.name)", arguments, log: "agent-\(node.name).log", host: host)
+            try self.launch(
+                "agent \(node.name)", arguments, log: "agent-\(node.name).log",
+                environment: self.options.environment, host: self.network?.words(self.index(of: .node(node))))
         }
     }
 
@@ -189,7 +196,8 @@ package final class ScratchCluster: Sendable {
               --clear-groups -- "$0/pgha" \(arguments) >>"$0/agent-\(node.name).log" 2>&1 </dev/null
             """
         let child = try ChildProcess(
-            arguments: ["/usr/bin/unshare", "--mount", "--", "/bin/bash", "-c", script, self.directory],
+            arguments: (self.network?.words(self.index(of: .node(node)), as: .root) ?? [])
+                + ["/usr/bin/unshare", "--mount", "--", "/bin/bash", "-c", script, self.directory],
             dropsPrivileges: false)
         self.children.withLock { $0["agent \(node.name)"] = child }
     }
@@ -215,11 +223,14 @@ package final class ScratchCluster: Sendable {
 
     /// `environment`: for the hooks of debug builds.
     package func startController(environment: [String: String] = [:]) throws {
-        try self.launch("controller", self.controllerArguments, log: "controller.log", environment: environment)
+        try self.launch(
+            "controller", self.controllerArguments, log: "controller.log",
+            environment: self.options.environment.merging(environment) { $1 },
+            host: self.network?.words(self.index(of: .controller)))
     }
 
     private var controllerArguments: String {
-        "controller --listen 127.0.0.1:\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
+        "controller --listen \(Self.controllerHost(self.options)):\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
             + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
             + "--log-level \(self.options.logLevel)"
     }
@@ -230,7 +241,7 @@ package final class ScratchCluster: Sendable {
     package func runSecondController() async throws -> (status: Int32?, output: String) {
         let port = try freePort()
         let arguments = self.controllerArguments.replacing(
-            "127.0.0.1:\(self.controllerPort)", with: "127.0.0.1:\(port)")
+            "\(Self.controllerHost(self.options)):\(self.controllerPort)", with: "127.0.0.1:\(port)")
         try self.launch("second", arguments, log: "second.log")
         try await self.waitForExit("second", timeout: .seconds(60))
         let child = self.children.withLock { $0.removeValue(forKey: "second") }
@@ -266,7 +277,7 @@ package final class ScratchCluster: Sendable {
         }
     }
 
-    private func launch(
+    func launch(
         _ key: String, _ arguments: String, log: String, environment: [String: String] = [:], host: [String]? = nil
     ) throws {
         let script = "exec 3<&-; exec \"$0/pgha\" \(arguments) >>\"$0/\(log)\" 2>&1 </dev/null"
@@ -279,7 +290,7 @@ package final class ScratchCluster: Sendable {
     package func killController() { self.kill("controller") }
     package func killAgent(_ node: Node) { self.kill("agent \(node.name)") }
 
-    private func kill(_ key: String) {
+    func kill(_ key: String) {
         guard let child = self.children.withLock({ $0.removeValue(forKey: key) }) else { return }
         Glibc.kill(child.pid, SIGKILL)
         child.waitForExit()
@@ -314,18 +325,6 @@ package final class ScratchCluster: Sendable {
     package func killPostmaster(_ node: Node) {
         guard let pid = self.postmasterPID(node) else { return }
         Glibc.kill(pid, SIGKILL)
-    }
-
-    /// Cuts the node's host off from everybody, or connects it again. With ``Options/separateHosts`` only.
-    package func setLink(_ node: Node, up: Bool) async throws {
-        try await self.network?.setLink(self.index(of: node), up: up)
-    }
-
-    private func index(of node: Node) throws -> Int {
-        guard let index = self.nodes.firstIndex(where: { $0.name == node.name }) else {
-            throw ScratchFailure("no node \(node.name)")
-        }
-        return index
     }
 
     /// Ends every process and removes the directory.

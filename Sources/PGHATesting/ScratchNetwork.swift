@@ -1,12 +1,18 @@
 internal import Glibc
 
 /// A network namespace for each host of a cluster, joined by a bridge: taking a link down cuts a host off, without a
-/// reset or an unreachable message to anybody.
+/// reset or an unreachable message to anybody. What one host sends to one other can be dropped too.
 ///
 /// Only for a process that is in a network namespace of its own (`unshare --net`), so that nothing outside is touched.
 /// Namespaces, links and bridge end with that process.
 package final class ScratchNetwork: Sendable {
     private static let bridge = "pgha-bridge"
+    /// Whose rights a program has.
+    enum User {
+        case root
+        case servers
+    }
+
     private let hosts: [ChildProcess]
 
     /// Why hosts cannot have a network of their own here; nil when they can.
@@ -56,9 +62,8 @@ package final class ScratchNetwork: Sendable {
         }
         try await Self.ip("link add pgha-h\(index) type veth peer name eth0 netns \(pid)")
         try await Self.ip("link set pgha-h\(index) master \(Self.bridge) up")
-        let inside = ["/usr/bin/nsenter", "--net", "--target", "\(pid)", "--", Self.program]
         for words in ["addr add \(Self.address(index))/24 dev eth0", "link set eth0 up", "link set lo up"] {
-            try await run(inside + words.split(separator: " ").map(String.init), dropsPrivileges: false)
+            try await self.ip(on: index, words)
         }
     }
 
@@ -66,24 +71,49 @@ package final class ScratchNetwork: Sendable {
     func remove() {
         for host in self.hosts { host.closePipe() }
         for host in self.hosts { host.waitForExit() }
-        let words = [Self.program, "link", "del", Self.bridge]
-        (try? ChildProcess(arguments: words, dropsPrivileges: false))?.waitForExit()
+        // By name: the kernel takes a namespace's links down some time after its last process.
+        for link in self.hosts.indices.map({ "pgha-h\($0)" }) + [Self.bridge] {
+            let words = [Self.program, "link", "del", link]
+            (try? ChildProcess(arguments: words, dropsPrivileges: false))?.waitForExit()
+        }
     }
 
     /// IPv4 address of the host with this number, from 0.
     static func address(_ index: Int) -> String { "10.213.0.\(11 + index)" }
 
-    /// Words that run a command on the host, as the servers' user.
-    func words(_ index: Int) -> [String] {
-        [
-            "/usr/bin/nsenter", "--net", "--target", "\(self.hosts[index].pid)", "--", "/usr/bin/setpriv",
-            "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
-        ]
+    /// Words that run a command on the host.
+    func words(_ index: Int, as user: User = .servers) -> [String] {
+        let enter = ["/usr/bin/nsenter", "--net", "--target", "\(self.hosts[index].pid)", "--"]
+        let drop = ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+        return user == .root ? enter : enter + drop
     }
 
     /// Cuts the host off, or connects it again.
     func setLink(_ index: Int, up: Bool) async throws {
         try await Self.ip("link set pgha-h\(index) \(up ? "up" : "down")")
+    }
+
+    /// Drops what `sender` sends to `receiver`, silently and in this direction only, or no longer.
+    ///
+    /// By a policy of IPsec at the receiver: `ip` can do that by itself, where a packet filter would be one more package.
+    /// Its input check also meets packets of sessions that were open before. Source: Linux, tcp_v4_rcv.
+    func setPath(from sender: Int, to receiver: Int, open: Bool) async throws {
+        let words = "xfrm policy \(open ? "delete" : "add") dir in src \(Self.address(sender))/32 dst 0.0.0.0/0"
+        try await self.ip(on: receiver, open ? words : words + " action block")
+    }
+
+    /// Every link up, every path open.
+    func mend() async throws {
+        for index in self.hosts.indices {
+            try await self.ip(on: index, "xfrm policy flush")
+            try await self.setLink(index, up: true)
+        }
+    }
+
+    private func ip(on index: Int, _ words: String) async throws {
+        try await run(
+            self.words(index, as: .root) + [Self.program] + words.split(separator: " ").map(String.init),
+            dropsPrivileges: false)
     }
 
     private static func ip(_ words: String) async throws {

@@ -227,6 +227,41 @@ import Testing
     }
 }
 
+/// What a change of rule may do in one step.
+@Suite struct RuleStepTests {
+    private func step(_ rules: [Rule], _ cohort: [String], _ copies: Int) -> String {
+        let step = rules.onTheWay(to: cohort.map(node), copies: copies)
+        return "\(step.copies) of \(step.cohort.map(\.text).sorted().joined())"
+    }
+
+    /// A walsender that still has the old number counts a new member, whom the new number alone would not look for.
+    @Test func moreCopiesAndOtherMembersComeOneAfterTheOther() {
+        #expect(self.step([rule("b", ["b", "c"], copies: 2)], ["a", "b", "c"], 3) == "2 of abc")
+        #expect(self.step([rule("b", ["a", "b", "c"], copies: 2)], ["a", "b", "c"], 3) == "3 of abc")
+        #expect(self.step([rule("a", ["a", "b", "c", "d"], copies: 3)], ["a", "c", "d", "e"], 3) == "3 of abcde")
+        // One with the new number may count the one that leaves.
+        #expect(self.step([rule("a", ["a", "b", "c"], copies: 3)], ["a", "b"], 2) == "2 of abc")
+    }
+
+    @Test func whatOneOfTheRulesLooksForGoesAtOnce() {
+        #expect(self.step([rule("a", ["a", "b"], copies: 2)], ["a", "b", "c"], 2) == "2 of abc")
+        #expect(self.step([rule("a", ["a", "b", "c"], copies: 2)], ["a", "b"], 2) == "2 of ab")
+        #expect(self.step([rule("a", ["a", "b", "c"], copies: 3)], ["b", "a", "c"], 2) == "2 of abc")
+        #expect(self.step([rule("a", ["a", "b", "c"], copies: 2)], ["a"], 1) == "1 of a")
+        // Each rule of two reads all of its own.
+        #expect(self.step([rule("a", ["a", "b"], copies: 2)], ["a", "c"], 2) == "2 of ac")
+    }
+
+    @Test func aChangeIsRecordedAsItsFirstStep() {
+        var state = steady(["a", "b", "c"], copies: 3)
+        let two = rule("a", ["a", "b"], copies: 2)
+        (state.rule, state.openRules) = (two, [two])
+        let machine = RuleChange(state, cohort: ["a", "b", "c"].map(node), copies: 3, reason: "c joined", at: at(0))
+        #expect(machine.target.copies == 2)
+        #expect(machine.target.cohort == ["a", "b", "c"].map(node))
+    }
+}
+
 @Suite struct CoordinatorTests {
     private func code(_ coordinator: inout Coordinator, _ request: OperatorRequest) -> String? {
         if case .failure(let refusal) = coordinator.request(request, at: at(10)) { return refusal.code }

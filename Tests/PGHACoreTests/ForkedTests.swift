@@ -44,6 +44,25 @@ import Testing
         #expect(machine.state.timelines.last?.holders == [node("b")])
     }
 
+    /// a led term 1, came back under term 2 as a standby that its agent had compared, and was promoted by hand then.
+    @Test func aFormerLeaderThatFollowedAgainIsNoFormerLeaderAnyMore() throws {
+        var state = self.state
+        state.displaced = [node("a")]
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        _ = coordinator.handle(.loaded(state), at: at(0))
+        let facts = AgentFacts(node: node("a"), agentPID: 1, postmaster: .stopped(exitStatus: nil))
+        let order = try #require(coordinator.handle(.agent(node("a"), facts), at: at(1)).command(to: "a"))
+        let effects = coordinator.handle(.answered(node("a"), order, .done), at: at(2))
+        let stored = try #require(effects.persist?.state)
+        #expect(stored.displaced == [])
+        #expect(stored.timelines.last?.isHeld(by: node("a")) == true)
+        _ = coordinator.handle(.stored, at: at(3))
+        var seen = primary(at: 200)
+        seen.timeline = TimelineID(2)
+        let forked = coordinator.handle(.probed(node("a"), .success(seen), began: at(4)), at: at(5))
+        #expect(forked.persist?.state.timelines.last?.isHeld(by: node("a")) == false)
+    }
+
     private func orders(for seen: ServerObservation) -> [String] {
         var state = self.state
         state.spec.nodes[3].agent = nil

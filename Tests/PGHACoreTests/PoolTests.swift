@@ -91,6 +91,34 @@ import Testing
     }
 }
 
+@Suite("A pooler goes by the newest term") struct PoolTopologyTests {
+    private func topology(_ term: UInt64, _ leader: String?, claim: UInt64? = nil) -> PoolTopology {
+        PoolTopology(
+            term: Term(term), leader: leader.map { PoolTopology.Node(name: NodeName($0)!, host: "h", port: 1) },
+            claim: claim.map { Term($0) })
+    }
+
+    /// A controller that has not heard of its end yet still says so.
+    @Test func noWordOfAnOlderTermIsTaken() {
+        #expect(!self.topology(4, "a").replaces(self.topology(5, "b")))
+        #expect(self.topology(5, "b", claim: 6).replaces(self.topology(5, "b")))
+        #expect(!self.topology(5, "b").replaces(self.topology(5, "b")))
+        #expect(self.topology(1, "a").replaces(.unknown))
+    }
+
+    @Test func aConnectionIsGoodForItsTermAlone() {
+        let (a, b) = (NodeName("a")!, NodeName("b")!)
+        let now = self.topology(5, "b")
+        #expect(!now.outdates(Term(5), to: b))
+        // b leads on under a new term, or led before: what runs on the old connection belongs to the old term.
+        #expect(now.outdates(Term(4), to: b))
+        #expect(now.outdates(Term(5), to: a))
+        #expect(now.outdates(Term(6), to: a))
+        #expect(!self.topology(5, "b", claim: 6).outdates(Term(6), to: a))
+        #expect(self.topology(5, nil).outdates(Term(5), to: b))
+    }
+}
+
 @Suite("Reads go where they are answered best") struct ReadBalancerTests {
     private func node(
         _ name: String, lag: UInt64? = 0, seconds: Double? = 0, noRead: Bool = false, zone: String? = nil

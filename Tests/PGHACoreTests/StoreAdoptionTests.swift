@@ -52,10 +52,21 @@ import Testing
         #expect(adoption.leader == Self.b)
         #expect(adoption.state.term == Term(5))
         #expect(adoption.state.rule == nil)
-        #expect(adoption.state.openRules.map(\.number.term) == [Term(5)])
+        #expect(adoption.state.openRules.map(\.number.term) == [Term(5), Term(5)])
         #expect(adoption.state.timelines.map(\.term) == [Term(4), Term(5)])
         #expect(adoption.state.timelines.map(\.holders) == [[Self.a, Self.b, Self.c], [Self.a, Self.b, Self.c]])
         #expect(adoption.state.systemIdentifier == 7)
+    }
+
+    /// A change of rule was under way: its list may be in force, and its row is nowhere.
+    @Test func aPledgeBeyondEveryRowIsNoNewsTwice() throws {
+        let adoption = try self.rebuild([
+            Self.a: Self.evidence(), Self.b: Self.evidence(primary: true, version: 2), Self.c: Self.evidence(),
+        ]).get()
+        let unknown = try #require(adoption.state.openRules.last)
+        #expect(unknown.number == RuleNumber(term: Term(5), version: 2))
+        #expect(unknown.followersToDiscover == 2)
+        #expect(!adoption.state.isOlder(than: unknown.pledge))
     }
 
     @Test func oneOfThreeMayBeAwayWithTwoCopiesAndNoMore() {

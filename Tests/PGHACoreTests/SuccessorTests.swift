@@ -63,6 +63,23 @@ import Testing
         let effects = self.answer(&machine, "c", .readPosition(pledge), .sealed(position(end: 100)), at: 512)
         #expect(effects.persist?.state.openRules.last?.leader == node("b"))
     }
+
+    /// c is being copied anew when b's removal begins and a dies: without b nobody could hold a second copy, for ever.
+    @Test func aNodeThatLeavesHoldsACopyWhileNobodyElseCan() {
+        var state = steady(["a", "b", "c"])
+        state.removing = [node("b")]
+        let two = rule("a", ["a", "b"], copies: 2)
+        (state.rule, state.openRules) = (two, [two])
+        var machine = Failover(claiming: state, kind: .automatic, reason: "test", nonce: 5, at: at(0))
+        _ = machine.begin(at: at(0))
+        _ = machine.handle(.stored, at: at(1))
+        let pledge = machine.pledge
+        _ = self.answer(&machine, "c", .seal(pledge), .failed(.unreachable("refused")), at: 2)
+        _ = self.answer(&machine, "b", .seal(pledge), .sealed(position(end: 90)), at: 3)
+        _ = self.answer(&machine, "a", .reclaim(pledge), .reclaimed(position(end: 100)), at: 4)
+        let effects = self.answer(&machine, "b", .readPosition(pledge), .sealed(position(end: 90)), at: 5)
+        #expect(effects.persist?.state.openRules.last?.cohort == [node("a"), node("b")])
+    }
 }
 
 /// c is frozen: nobody waits for the end of its seal's time while no server leads.

@@ -18,6 +18,8 @@ final class PoolerRig: Sendable {
         configuration.listeners = [.init(host: "127.0.0.1", port: 0)]
         configuration.limits.poolSize = poolSize
         configuration.authentication.rules = .trust
+        // On a slow machine clients wait long enough to be told why; tests that want to see that say so.
+        configuration.hold.notice = .seconds(60)
         configure(&configuration)
         let rig = PoolerRig(server, try Pooler(configuration))
         rig.apply(term: 1)

@@ -53,24 +53,4 @@ struct ReadTests {
         #expect(try client.answers() == ["E:08007", "Z:I"])
         #expect(try client.value("SELECT count(*) FROM t") == "1")
     }
-
-    @Test func aCommitThatWaitsForItsStandbyIsNotCancelled() async throws {
-        let rig = try await PoolerRig.start()
-        let client = try rig.client()
-        try client.query("CREATE TABLE t (a int)")
-        try await rig.server.query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        try await rig.server.query("SELECT pg_reload_conf()")
-        // Commits wait once the checkpointer has noticed, which it does before each checkpoint that it is asked for.
-        try await rig.server.query("CHECKPOINT")
-        try client.query("BEGIN")
-        try client.query("INSERT INTO t VALUES (1)")
-        client.send { $0.query("COMMIT") }
-        try await rig.server.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')")
-        let canceller = try RawClient(port: rig.port)
-        canceller.send { $0.cancelRequest(CancelRequest(processID: client.processID, key: client.key)) }
-        #expect(try canceller.read() == nil)
-        try await rig.server.query("ALTER SYSTEM RESET synchronous_standby_names")
-        try await rig.server.query("SELECT pg_reload_conf()")
-        #expect(try client.answers() == ["C:COMMIT", "Z:I"])
-    }
 }

@@ -1,6 +1,5 @@
 import PGHAClient
 import PGHACore
-import PGHAPostgres
 import PGHATesting
 import Testing
 
@@ -64,50 +63,6 @@ extension RealClusters {
     static func always(
         _ cluster: ScratchCluster, for duration: Duration, _ rule: (StatusReport) -> String?
     ) async throws {
-        let end = ContinuousClock.now + duration
-        while ContinuousClock.now < end {
-            if let broken = rule(try await cluster.status()) {
-                Issue.record("\(broken)")
-                return
-            }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-    }
-}
-
-extension ScratchCluster {
-    func standbys() async throws -> [Node] {
-        let leader = try await self.leader()
-        return self.nodes.filter { $0.name != leader.name }
-    }
-
-    /// One statement as superuser, in a session of its own.
-    @discardableResult
-    func query(_ sql: String, on node: Node, timeout: Duration = .seconds(20)) async throws -> [Row] {
-        let session = try await self.connect(node)
-        do {
-            let rows = try await session.query(sql, timeout: timeout)
-            await session.close()
-            return rows
-        } catch {
-            await session.close()
-            throw error
-        }
-    }
-
-    /// The column `value` of the first row.
-    func value(_ sql: String, on node: Node) async throws -> String? {
-        try await self.query(sql, on: node).first?.stringIfPresent("value")
-    }
-
-    /// Waits until the column `holds` of the first row is true; errors of the server count as "not yet".
-    func wait(until condition: String, on node: Node, timeout: Duration = .seconds(60)) async throws {
-        let deadline = ContinuousClock.now + timeout
-        while ContinuousClock.now < deadline {
-            let rows = try? await self.query("SELECT (\(condition)) AS holds", on: node)
-            if (try? rows?.first?.boolIfPresent("holds")) == true { return }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        throw ScratchFailure("\(node.name): did not come true within \(timeout): \(condition)")
+        if let broken = try await cluster.firstBreach(for: duration, rule) { Issue.record("\(broken)") }
     }
 }

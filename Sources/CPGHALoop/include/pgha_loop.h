@@ -33,7 +33,7 @@ int pgha_epoll_add_level(int epoll, int fd, uint64_t token);
 /// Takes `fd` out of the set; 0, or -1 and errno.
 int pgha_epoll_remove(int epoll, int fd);
 
-/// Waits up to `milliseconds` (-1: for ever). The number of events, 0 on time-out or signal, -1 and errno.
+/// Waits up to `milliseconds` (-1: for ever). The number of events, 0 on time-out or signal, or a negated errno.
 int pgha_epoll_wait(int epoll, struct pgha_event *events, int capacity, int milliseconds);
 
 /// eventfd(2), non-blocking, close-on-exec; -1 and errno on failure.

@@ -2,7 +2,9 @@ internal import PGHACore
 
 /// The settings of `pgha pooler`.
 enum PoolerSettings {
-    static let all: [Setting] = Self.places + Self.cluster + Self.access + Self.tls + Self.pools + Self.reads + Self.limits + Self.timeouts + Self.console
+    static let all: [Setting] =
+        Self.places + Self.cluster + Self.access + Self.tls + Self.pools + Self.reads + Self.availability + Self.limits
+        + Self.timeouts + Self.console
 
     private static let never = "0s: never."
 
@@ -38,8 +40,8 @@ enum PoolerSettings {
                 + "changed by a reload."),
         setting(
             "reuse_port", .boolean, .value("false"),
-            "true: another pooler may listen on the same ports, so that a new one takes over while the old one drains. "
-                + "Not changed by a reload."),
+            "true: another pooler may listen on the same ports: start the new one, then end the old one, which serves the "
+                + "clients that it has until they leave or drain_timeout is over. Not changed by a reload."),
     ]
 
     private static let cluster: [Setting] = [
@@ -137,10 +139,35 @@ enum PoolerSettings {
             "true: with no standby fit to read from, the leader is; false: clients wait."),
     ]
 
+    private static let availability: [Setting] = [
+        timeout(
+            "hold_timeout", DurationValue.text(HoldLimits().longest),
+            "While there is no primary, or it is being replaced: how long a transaction waits to begin before its client "
+                + "is refused. Longer than a failover; shorter than people wait."),
+        setting(
+            "hold_clients", .integer(0...1_000_000), .value("\(HoldLimits().most)"),
+            "How many transactions of one pool may wait so, per thread; further ones are refused at once. 0: none waits."),
+        timeout(
+            "hold_notice", DurationValue.text(HoldLimits().notice),
+            "How long a transaction waits so before its client is told why, in a NOTICE."),
+        setting(
+            "resolve_commits", .boolean, .value("false"),
+            "true: a COMMIT whose server died is answered with what became of it, asked of the new primary, in place of "
+                + "08007 (outcome unknown). Each COMMIT then carries a question for its transaction's id: one more "
+                + "statement for the server."),
+    ]
+
     private static let limits: [Setting] = [
         setting(
             "max_clients", .integer(1...1_000_000), .value("10000"),
             "Clients in all. Each costs a descriptor and less than 400 bytes."),
+        setting(
+            "max_logging_in", .integer(0...1_000_000), .value("2000"),
+            "Connections that have not logged in yet, per thread; further ones are closed, so that strangers cannot use "
+                + "up max_clients. 0: no limit of its own."),
+        setting(
+            "max_logging_in_per_address", .integer(0...1_000_000), .value("1000"),
+            "The same from one address. 0: no limit."),
         setting("max_clients_per_user", .integer(0...1_000_000), .value("0"), "Clients of one user. 0: no limit."),
         setting(
             "max_clients_per_database", .integer(0...1_000_000), .value("0"), "Clients of one database. 0: no limit."),

@@ -259,7 +259,9 @@ extension Coordinator {
             case .forked(let node, let timeline):
                 state.timelines.disown(timeline, of: node, among: state.spec.nodes.map(\.name))
             case .follows(let node, let term):
-                if let rule = state.rule, rule.number.term == term { state.timelines.follow(rule.leader, [node]) }
+                guard let rule = state.rule, rule.number.term == term else { continue }
+                state.timelines.follow(rule.leader, [node])
+                state.displaced.removeAll { $0 == node }
             }
         }
         self.edits = []

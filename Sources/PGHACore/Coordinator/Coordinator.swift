@@ -56,6 +56,8 @@ package struct Coordinator: Sendable {
     /// The leader that `health` is about.
     package var watched: NodeName?
     var lastFailoverEnded: Moment?
+    /// The last term whose failover an operator forced.
+    package internal(set) var forcedTerm: Term?
     /// The leader's disk has been full since then.
     var diskFullSince: Moment?
     /// When the switchover that is being prepared was asked for.
@@ -169,7 +171,9 @@ package struct Coordinator: Sendable {
         guard let state = self.state, self.writing == nil else { return }
         let machine = Failover(
             claiming: state, kind: kind, reason: reason, nonce: self.generator.next(), excluded: excluded,
-            silent: Set(self.nodes.filter { $0.value.isSilent }.keys), bootstrapped: bootstrapped, draining: self.hasPoolers, at: now)
+            silent: Set(self.nodes.filter { $0.value.isSilent }.keys), bootstrapped: bootstrapped,
+            draining: self.hasPoolers, at: now)
+        if case .requested(_, true) = kind { self.forcedTerm = machine.claim.term }
         effects.notes.append("failover begins: term \(machine.claim.term), \(reason)")
         self.start(.failover(machine), at: now, &effects)
     }

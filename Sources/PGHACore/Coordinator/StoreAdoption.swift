@@ -196,12 +196,19 @@ extension StoreAdoption {
             state.displaced = leaders.subtracting(rule.cohort).filter { self.spec[$0] != nil }.sorted()
             state.openRules = self.rows.values.map(\.rule).filter { $0.number.term == rule.number.term }
                 .sorted { $0.number < $1.number }
-            if leader == nil {
-                state.rule = rule
-                if let strict = self.everyFollowerCounts(rule) { state.openRules.append(strict) }
+            if leader == nil { state.rule = rule }
+            if leader == nil || self.pledgedVersion > rule.number.version, let strict = self.everyFollowerCounts(rule) {
+                state.openRules.append(strict)
             }
             state.timelines = self.timelines(rule.leader)
             return state
+        }
+
+        /// The version of the newest rule's term that a server has pledged: later than the rule's while a change of rule
+        /// was under way whose row nobody has, and then the leader may acknowledge by that one's list.
+        private var pledgedVersion: UInt32 {
+            let pledges = (self.answers.values.map(\.pledge) + self.withoutData.values).compactMap { $0 }
+            return pledges.filter { $0.claim == self.newest.rule.claim }.map(\.number.version).max() ?? 0
         }
 
         /// Stands for a change of rule that nobody has a row of: satisfied only when every other server is sealed and
@@ -210,8 +217,9 @@ extension StoreAdoption {
             let cohort = Set(self.spec.nodes.filter { !$0.nosync }.map(\.name)).union(rule.cohort)
             guard cohort.count > 1 else { return nil }
             return Rule(
-                number: RuleNumber(term: rule.number.term, version: rule.number.version + 1), nonce: rule.nonce,
-                leader: rule.leader, cohort: cohort, copies: 2)
+                number: RuleNumber(
+                    term: rule.number.term, version: max(rule.number.version + 1, self.pledgedVersion)),
+                nonce: rule.nonce, leader: rule.leader, cohort: cohort, copies: 2)
         }
 
         /// One for each term that has a row, from its first version, held by those who show the row. What the leader's

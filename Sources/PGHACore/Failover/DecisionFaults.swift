@@ -38,6 +38,8 @@ package struct DecisionFaults: OptionSet, Sendable {
     package static let fullIsDead = DecisionFaults(rawValue: 1 << 15)
     /// A standby that still receives from the leader does not acquit it.
     package static let vetoIgnored = DecisionFaults(rawValue: 1 << 16)
+    /// Copies and members change at the same time.
+    package static let changeInOneStep = DecisionFaults(rawValue: 1 << 17)
 
     #if DEBUG || PGHA_SIMULATION_FAULTS
     /// In force for the current task.

@@ -89,13 +89,17 @@ extension Failover {
     private mutating func replaceCohort(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, effects.persist == nil else { return }
         self.attachingSince = now
-        let cohort = Set(self.attached.filter { self.state.spec[$0]?.nosync == false && !self.state.removing.contains($0) }).union([plan.rule.leader])
+        let able = self.attached.filter { self.state.spec[$0]?.nosync == false }.union([plan.rule.leader])
+        let cohort = Set(self.staying(able.sorted(), besides: plan.rule.leader))
         let wanted = self.state.spec.durability.copies
         let mayDegrade = self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count)
         guard cohort.count >= wanted || mayDegrade, cohort != Set(plan.rule.cohort) else { return }
+        let listed = self.isResumed ? self.state.openRules.filter { $0.claim == self.claim } : []
+        let step = listed.onTheWay(to: cohort, copies: min(wanted, cohort.count))
+        guard step.cohort != Set(plan.rule.cohort) || step.copies != plan.rule.copies else { return }
         let next = Rule(
             number: RuleNumber(term: plan.rule.number.term, version: plan.rule.number.version + 1),
-            nonce: plan.rule.nonce, leader: plan.rule.leader, cohort: cohort, copies: min(wanted, cohort.count))
+            nonce: plan.rule.nonce, leader: plan.rule.leader, cohort: step.cohort, copies: step.copies)
         self.plan?.rule = next
         self.rowEnd = nil
         self.timelineStored = false

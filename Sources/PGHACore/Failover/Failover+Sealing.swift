@@ -293,14 +293,20 @@ extension Failover {
     private func cohort(of chosen: NodeName) -> [NodeName] {
         guard let leader = self.members[chosen].flatMap({ self.reach($0) }) else { return [chosen] }
         let ancestry = Ancestry(self.state.timelines)
-        return self.state.spec.nodes.filter { spec in
+        let able = self.state.spec.nodes.filter { spec in
             guard spec.name != chosen else { return true }
-            guard self.mayCount(spec.name), !spec.nosync, !self.state.removing.contains(spec.name),
-                let member = self.members[spec.name], member.way == .promote,
+            guard self.mayCount(spec.name), !spec.nosync, let member = self.members[spec.name], member.way == .promote,
                 let position = member.position
             else { return false }
             return ancestry.canFollow(spec.name, at: position, leader: chosen, at: leader)
         }.map(\.name)
+        return self.staying(able, besides: chosen)
+    }
+
+    /// Without the nodes that leave the cluster, unless too few others are there: such a one leaves later.
+    func staying(_ nodes: [NodeName], besides leader: NodeName) -> [NodeName] {
+        let staying = nodes.filter { $0 == leader || !self.state.removing.contains($0) }
+        return staying.count < self.state.spec.durability.copies ? nodes : staying
     }
 
     /// Fewer than asked for only if the spec allows it, and only once every other server had its chance to answer.

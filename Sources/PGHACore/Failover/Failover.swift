@@ -126,6 +126,8 @@ package struct Failover: Sendable {
     var needsMoreCopies = false
     /// Since when that is so for want of answers.
     var shortSince: Moment?
+    /// Another controller recorded the rule, and may have set its list.
+    let isResumed: Bool
     /// Poolers hold transactions for this claim and have not all reported that none is left.
     package internal(set) var isDraining: Bool
 
@@ -160,6 +162,7 @@ package struct Failover: Sendable {
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: nonce)
+        self.isResumed = false
         self.isDraining = draining
     }
 
@@ -176,6 +179,7 @@ package struct Failover: Sendable {
         self.started = now
         self.attachingSince = now
         self.generator = SeededGenerator(seed: rule.nonce)
+        self.isResumed = true
         self.isDraining = false
         self.plan = Plan(
             rule: rule, way: .promote, names: state.replicationNames.filter { $0.key != rule.leader },

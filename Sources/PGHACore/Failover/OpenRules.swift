@@ -41,3 +41,28 @@ extension Rule {
         return result
     }
 }
+
+extension [Rule] {
+    /// The cohort and the copies that the next rule must have, so that nothing acknowledged on the way to `cohort` and
+    /// `copies` can escape a failover that satisfies these open rules and the next.
+    ///
+    /// While a list changes, each walsender counts with its own copy of the number, but over all walsenders that are
+    /// listed by theirs: a commit may be acknowledged by as few as the old number of members, some of them new. With
+    /// rules {b, c} of 2 and {a, b, c} of 3 under leader b, one acknowledgement by a is enough for an instant, and neither
+    /// rule would look for it at a. One of the rules must therefore count everybody with the fewest copies, or all that
+    /// can acknowledge must be read anyway: always so with one copy or, when every member is in a rule of two, with two.
+    package func onTheWay(to cohort: some Sequence<NodeName>, copies: Int) -> (cohort: Set<NodeName>, copies: Int) {
+        let wanted = Set(cohort)
+        if DecisionFaults.isOn(.changeInOneStep) { return (wanted, copies) }
+        let everyone = self.reduce(wanted) { $0.union($1.cohort) }
+        let fewest = Swift.min(copies, self.map(\.copies).min() ?? copies)
+        let counting = self.filter { $0.copies == fewest }.map { Set($0.cohort) } + (copies == fewest ? [wanted] : [])
+        let isCovered =
+            switch fewest {
+            case 1: true
+            case 2: counting.reduce([]) { $0.union($1) } == everyone
+            default: counting.contains(everyone)
+            }
+        return isCovered ? (wanted, copies) : (everyone, fewest)
+    }
+}

@@ -47,15 +47,17 @@ package struct RuleChange: Sendable {
     /// When the list or the row that is waited for was set.
     private var setAt: Moment
 
-    /// `state` has a current rule and no procedure; `names` are the followers' identities under the new rule.
+    /// `state` has a current rule and no procedure. Some changes take two steps, and then this is the first of them: its
+    /// `target` has another cohort or number of copies than was asked for; see ``Swift/Array/onTheWay(to:copies:)``.
     package init(
         _ state: ClusterState, cohort: some Sequence<NodeName>, copies: Int, reason: String, at now: Moment
     ) {
         guard let rule = state.rule else { preconditionFailure("a rule change needs a rule") }
         let version = (state.openRules.last?.number.version ?? rule.number.version) + 1
+        let step = state.openRules.onTheWay(to: Set(cohort).union([rule.leader]), copies: copies)
         let target = Rule(
             number: RuleNumber(term: rule.number.term, version: version), nonce: rule.nonce, leader: rule.leader,
-            cohort: cohort, copies: copies)
+            cohort: step.cohort, copies: step.copies)
         var next = state
         next.openRules.append(target)
         next.procedure = .changingRule(rule: target, reason: reason)

@@ -15,7 +15,7 @@ package struct ClusterState: Hashable, Sendable, Codable {
     package var timelines: [RecordedTimeline]
     /// The procedure under way; its phase is written before the step with effects.
     package var procedure: ProcedureRecord?
-    /// Leaders of closed rules that have not been in a cohort since, sorted: one that still runs as a primary is
+    /// Leaders of closed rules that have not followed a leader since, sorted: one that still runs as a primary is
     /// rebuilt without asking, where any other primary was promoted by hand and is left to people.
     package var displaced: [NodeName]
     /// Nodes that leave the cluster, sorted: in no new rule, and dropped from the spec once no open rule needs them.

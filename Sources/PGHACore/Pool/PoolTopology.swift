@@ -35,6 +35,18 @@ package struct PoolTopology: Hashable, Sendable {
         package var isLocal: Bool { self.host.hasPrefix("/") || self.host.hasPrefix("127.") || self.host == "::1" }
     }
 
+    /// How a term began.
+    package struct TermStart: Hashable, Sendable {
+        package let term: Term
+        /// Where the promoted server left the old leader's WAL; nil for one that led on in place, and for the first.
+        package let fork: LSN?
+
+        package init(term: Term, fork: LSN?) {
+            self.term = term
+            self.fork = fork
+        }
+    }
+
     /// Grows with every leader. Server connections that were opened under an older term are closed.
     package let term: Term
     /// The only server that may take writes; nil while there is none, and then transactions wait.
@@ -44,15 +56,19 @@ package struct PoolTopology: Hashable, Sendable {
     package let claim: Term?
     /// Who leads next, if that is known: worth connecting to.
     package let successor: NodeName?
+    /// The last terms that had a leader, ascending; the present one is the last of them.
+    package let terms: [TermStart]
 
     package init(
-        term: Term, leader: Node?, standbys: [Node] = [], claim: Term? = nil, successor: NodeName? = nil
+        term: Term, leader: Node?, standbys: [Node] = [], claim: Term? = nil, successor: NodeName? = nil,
+        terms: [TermStart] = []
     ) {
         self.term = term
         self.leader = leader
         self.standbys = standbys
         self.claim = claim
         self.successor = successor
+        self.terms = terms
     }
 
     /// Before the first push: nothing is known, so transactions wait.
@@ -66,4 +82,15 @@ package struct PoolTopology: Hashable, Sendable {
 
     /// Whether transactions on the primary may begin.
     package var takesWrites: Bool { self.leader != nil && self.claim == nil }
+
+    /// Whether a pooler that goes by `other` goes by this from now on: never back to an older term, whichever controller
+    /// says so.
+    package func replaces(_ other: PoolTopology) -> Bool { self.term >= other.term && self != other }
+
+    /// Whether a connection to `node`, opened as to the leader of `term`, must be closed before anything more is sent on
+    /// it. One to the next leader is opened ahead, under the claim.
+    package func outdates(_ term: Term, to node: NodeName) -> Bool {
+        if term == self.term { return self.leader?.name != node }
+        return term < self.term || term != self.claim
+    }
 }

@@ -8,7 +8,11 @@ enum ConsoleCommand: Equatable, Sendable {
         case pools, clients, servers, stats, databases, users, lists, config, version, mem, help
         case statsTotals = "stats_totals"
         case statsAverages = "stats_averages"
-        case state
+        case state, totals, sockets, peers
+        case activeSockets = "active_sockets"
+        case dnsHosts = "dns_hosts"
+        case dnsZones = "dns_zones"
+        case peerPools = "peer_pools"
     }
 
     /// What changes the pooler. `database` nil: all of them.
@@ -22,6 +26,8 @@ enum ConsoleCommand: Equatable, Sendable {
     }
 
     case show(Table)
+    /// Over when connections that RECONNECT replaces are closed.
+    case waitClose(database: String?)
     case change(Change)
     case reload
     case shutdown
@@ -50,6 +56,7 @@ enum ConsoleCommand: Equatable, Sendable {
         case ("reconnect", _): self = .change(.reconnect(database: name))
         case ("disable", let name?): self = .change(.disable(database: name))
         case ("enable", let name?): self = .change(.enable(database: name))
+        case ("wait_close", _): self = .waitClose(database: name)
         case ("reload", nil): self = .reload
         case ("shutdown", nil): self = .shutdown
         default: return nil
@@ -60,7 +67,7 @@ enum ConsoleCommand: Equatable, Sendable {
     var isHarmless: Bool {
         switch self {
         case .show, .set: true
-        case .change, .reload, .shutdown: false
+        case .change, .waitClose, .reload, .shutdown: false
         }
     }
 
@@ -69,6 +76,7 @@ enum ConsoleCommand: Equatable, Sendable {
         switch self {
         case .show: "SHOW"
         case .set: "SET"
+        case .waitClose: "WAIT_CLOSE"
         case .reload: "RELOAD"
         case .shutdown: "SHUTDOWN"
         case .change(.pause): "PAUSE"
@@ -82,8 +90,9 @@ enum ConsoleCommand: Equatable, Sendable {
 
     static let help = [
         "SHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION|LISTS|MEM|STATE",
-        "SHOW STATS|STATS_TOTALS|STATS_AVERAGES", "PAUSE [<db>]", "RESUME [<db>]", "RECONNECT [<db>]",
-        "DISABLE <db>", "ENABLE <db>", "KILL [<db>]", "RELOAD", "SHUTDOWN",
+        "SHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|SOCKETS|ACTIVE_SOCKETS|PEERS|PEER_POOLS|DNS_HOSTS|DNS_ZONES",
+        "PAUSE [<db>]", "RESUME [<db>]", "RECONNECT [<db>]",
+        "DISABLE <db>", "ENABLE <db>", "KILL [<db>]", "WAIT_CLOSE [<db>]", "RELOAD", "SHUTDOWN",
     ]
 
     private static func unquoted(_ word: String) -> String {

@@ -12,6 +12,8 @@ struct ConsolePart: Sendable {
     var leader: PoolTopology.Node?
     /// Server connections at work that a PAUSE waits for.
     var busyWhilePaused = 0
+    /// Server connections that are to be closed and that a WAIT_CLOSE waits for.
+    var closing = 0
 }
 
 /// A row of SHOW CLIENTS or SHOW SERVERS.
@@ -29,13 +31,17 @@ struct ConsoleSocket: Sendable {
     var link = ""
     var remoteProcess: UInt32 = 0
     var isEncrypted = false
+    var applicationName = ""
+    var statements = 0
 
     func row(_ type: String) -> [String?] {
         let wait = self.isWaiting ? self.age : 0
         return [
-            type, self.user, self.database, "none", self.state, self.address, "\(self.port)", "", "", "", "",
+            type, self.user, self.database, "none", self.state, self.address, "\(self.port)", nil, nil, nil, nil,
             "\(wait / 1_000_000_000)", "\(wait / 1000 % 1_000_000)", self.isRetiring ? "1" : "0", self.identity,
-            self.link, "\(self.remoteProcess)", self.isEncrypted ? "TLS" : "", "", "0", self.identity,
+            self.link, "\(self.remoteProcess)", self.isEncrypted ? "TLS" : "", self.applicationName,
+            "\(self.statements)",
+            self.identity,
         ]
     }
 
@@ -50,17 +56,27 @@ struct ConsoleSocket: Sendable {
 }
 
 extension PoolerLoop {
-    func consolePart(_ table: ConsoleCommand.Table?) -> ConsolePart {
+    func consolePart(_ table: ConsoleCommand.Table?, _ command: ConsoleCommand) -> ConsolePart {
         var part = ConsolePart()
         part.statistics = self.statistics()
         part.holds = self.console
         part.leader = self.topology.leader
-        if table == .clients { part.clients = self.consoleClients() }
-        if table == .servers { part.servers = self.consoleServers() }
+        let isAll = table == .sockets || table == .activeSockets
+        if isAll || table == .clients { part.clients = self.consoleClients() }
+        if isAll || table == .servers { part.servers = self.consoleServers() }
+        if case .waitClose(let database) = command { part.closing = self.closingServers(of: database) }
         for pool in part.statistics.pools where self.console.pauses(pool.key.database) {
             part.busyWhilePaused += pool.servers
         }
         return part
+    }
+
+    private func closingServers(of database: String?) -> Int {
+        (0..<self.servers.highWater).count { index in
+            let server = self.servers[index]
+            guard server.pointee.phase != .free, server.pointee.flags.contains(.retiring) else { return false }
+            return database == nil || database == server.pointee.pool.pointee.key.database.description
+        }
     }
 
     private func consoleClients() -> [ConsoleSocket] {
@@ -77,10 +93,16 @@ extension PoolerLoop {
             socket.identity = "c\(self.number).\(index)"
             socket.link = client.pointee.server.map { "s\(self.number).\($0.pointee.index)" } ?? ""
             socket.isEncrypted = client.pointee.transport.tls != nil
+            socket.applicationName = Self.applicationName(client.pointee.parameters)
+            socket.statements = client.pointee.statements?.pointee.count ?? 0
             socket.find(client.pointee.transport.descriptor)
             result.append(socket)
         }
         return result
+    }
+
+    private static func applicationName(_ parameters: Unmanaged<ParameterSet>?) -> String {
+        parameters?.takeUnretainedValue().value(of: "application_name")?.description ?? ""
     }
 
     private func consoleServers() -> [ConsoleSocket] {
@@ -103,6 +125,8 @@ extension PoolerLoop {
             socket.link = server.pointee.client.map { "c\(self.number).\($0.pointee.index)" } ?? ""
             socket.remoteProcess = server.pointee.processID
             socket.isEncrypted = server.pointee.transport.tls != nil
+            socket.applicationName = Self.applicationName(server.pointee.client?.pointee.parameters)
+            socket.statements = server.pointee.statements?.pointee.count ?? 0
             socket.find(server.pointee.transport.descriptor)
             result.append(socket)
         }

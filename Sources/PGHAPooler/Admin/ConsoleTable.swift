@@ -9,14 +9,25 @@ struct ConsoleTable {
         let statistics = PoolerStatistics(parts.map(\.statistics))
         switch table {
         case .pools: self = Self.pools(statistics)
-        case .stats: self = Self.stats(statistics, totals: true, averages: true)
-        case .statsTotals: self = Self.stats(statistics, totals: true, averages: false)
-        case .statsAverages: self = Self.stats(statistics, totals: false, averages: true)
+        case .stats: self = Self.stats(statistics)
+        case .statsTotals: self = Self.shortStats(statistics, averages: false)
+        case .statsAverages: self = Self.shortStats(statistics, averages: true)
+        case .totals: self = Self.totals(statistics)
         case .databases: self = Self.databases(statistics, parts, configuration)
         case .users: self = Self.users(statistics)
         case .lists: self = Self.lists(statistics, parts)
         case .clients: self = Self(Self.socketColumns, parts.flatMap(\.clients).map { $0.row("C") })
         case .servers: self = Self(Self.socketColumns, parts.flatMap(\.servers).map { $0.row("S") })
+        case .sockets, .activeSockets:
+            let sockets = parts.flatMap { $0.clients.map { $0.row("C") } + $0.servers.map { $0.row("S") } }
+            self = Self(Self.socketColumns, sockets)
+        // Names are resolved elsewhere, and no pooler knows another.
+        case .dnsHosts: self = Self(["hostname", "ttl", "addrs"], [])
+        case .dnsZones: self = Self(["zonename", "serial", "count"], [])
+        case .peers: self = Self(["peer_id", "host", "port", "pool_size"], [])
+        case .peerPools:
+            self = Self(
+                ["database", "cl_active_cancel_req", "cl_waiting_cancel_req", "sv_active_cancel", "sv_login"], [])
         case .config:
             self = Self(
                 ["key", "value", "default", "changeable"],
@@ -32,7 +43,7 @@ struct ConsoleTable {
         }
     }
 
-    private init(_ columns: [String], _ rows: [[String?]]) {
+    init(_ columns: [String], _ rows: [[String?]]) {
         self.columns = columns
         self.rows = rows
     }
@@ -56,19 +67,6 @@ struct ConsoleTable {
             })
     }
 
-    private static func stats(_ statistics: PoolerStatistics, totals: Bool, averages: Bool) -> ConsoleTable {
-        let names = ["xact_count", "query_count", "received", "sent", "xact_time", "query_time", "wait_time"]
-        let averageNames = ["xact_count", "query_count", "recv", "sent", "xact_time", "query_time", "wait_time"]
-        var byDatabase: [String: DatabaseSums] = [:]
-        for pool in statistics.pools { byDatabase[pool.key.database, default: DatabaseSums()].add(pool) }
-        return Self(
-            ["database"] + (totals ? names.map { "total_\($0)" } : [])
-                + (averages ? averageNames.map { "avg_\($0)" } : []),
-            byDatabase.sorted { $0.key < $1.key }.map { database, sums in
-                [database] + (totals ? sums.totals : []) + (averages ? sums.averages : [])
-            })
-    }
-
     private static func databases(
         _ statistics: PoolerStatistics, _ parts: [ConsolePart], _ configuration: PoolerConfiguration
     ) -> ConsoleTable {
@@ -83,7 +81,7 @@ struct ConsoleTable {
                 "\(configuration.limits.maximumServersPerDatabase)", "\(pools.reduce(0) { $0 + $1.servers })",
                 "\(configuration.limits.maximumClientsPerDatabase)", "\(pools.reduce(0) { $0 + $1.clients })",
                 parts.contains { $0.holds.pauses(name) } ? "1" : "0",
-                parts.contains { $0.holds.refuses(name) } ? "1" : "0",
+                parts.contains { $0.holds.refuses(name) } ? "1" : "0", "\(configuration.limits.reserveSize)",
             ]
         }
         return Self(
@@ -91,6 +89,8 @@ struct ConsoleTable {
                 "name", "host", "port", "database", "force_user", "pool_size", "min_pool_size", "reserve_pool_size",
                 "server_lifetime", "pool_mode", "load_balance_hosts", "max_connections", "current_connections",
                 "max_client_connections", "current_client_connections", "paused", "disabled",
+                // Its name before 1.24.
+                "reserve_pool",
             ], rows)
     }
 
@@ -135,34 +135,18 @@ struct ConsoleTable {
             slabs.map { [$0.0, "\($0.1)", "\($0.2)", "0", "\($0.1 * $0.2)"] })
     }
 
+    /// Whether the column holds numbers.
+    static func isNumber(_ column: String) -> Bool { !Self.words.contains(column) }
+
+    private static let words: Set<String> = [
+        "database", "user", "name", "host", "pool_mode", "list", "key", "value", "default", "changeable", "version",
+        "type", "replication", "state", "addr", "local_addr", "connect_time", "request_time", "ptr", "link", "tls",
+        "application_name", "force_user", "load_balance_hosts", "command", "id", "hostname", "addrs", "zonename",
+    ]
+
     private static let socketColumns = [
         "type", "user", "database", "replication", "state", "addr", "port", "local_addr", "local_port", "connect_time",
         "request_time", "wait", "wait_us", "close_needed", "ptr", "link", "remote_pid", "tls", "application_name",
         "prepared_statements", "id",
     ]
-}
-
-/// The sums of one database's pools, in PgBouncer's units: microseconds.
-private struct DatabaseSums {
-    private var now: [UInt64] = Array(repeating: 0, count: 7)
-    /// In the last whole period, per second; times per transaction, statement and second.
-    private var period: [UInt64] = Array(repeating: 0, count: 7)
-    private static let seconds = PoolPeriod.length / 1_000_000_000
-
-    mutating func add(_ pool: PoolerStatistics.Pool) {
-        let totals = PoolPeriod.numbers(pool)
-        for index in self.now.indices {
-            self.now[index] += totals[index]
-            self.period[index] += pool.lastPeriod[index]
-        }
-    }
-
-    var totals: [String?] { self.now.enumerated().map { "\($0.offset < 4 ? $0.element : $0.element / 1000)" } }
-
-    var averages: [String?] {
-        let p = self.period
-        let rates = p[0..<4].map { $0 / Self.seconds }
-        let times = [p[4] / max(p[0], 1), p[5] / max(p[1], 1), p[6] / Self.seconds].map { $0 / 1000 }
-        return (rates + times).map { "\($0)" }
-    }
 }

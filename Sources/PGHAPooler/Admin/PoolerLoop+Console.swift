@@ -78,7 +78,7 @@ extension PoolerLoop {
         // What reads files and ends processes stands outside of the loops and takes signals.
         case .reload: _ = kill(getpid(), SIGHUP)
         case .shutdown: _ = kill(getpid(), SIGTERM)
-        case .show, .change: break
+        case .show, .change, .waitClose: break
         }
         logIn.isAnswering = true
         self.gather(Token(.client, index: client.pointee.index, generation: client.pointee.generation), command)
@@ -96,7 +96,7 @@ extension PoolerLoop {
                     var table: ConsoleCommand.Table?
                     if case .show(let shown) = command { table = shown }
                     if case .change(let change) = command { loop.apply(change) }
-                    guard let parts = gather.add(loop.consolePart(table)) else { return }
+                    guard let parts = gather.add(loop.consolePart(table, command)) else { return }
                     home.post(.ask { loop in loop.finishConsole(asking, command, parts) })
                 })
         }
@@ -109,6 +109,10 @@ extension PoolerLoop {
         else { return }
         // A PAUSE is over when nothing runs any more: asked again at the next tick.
         if case .change(.pause) = command, parts.contains(where: { $0.busyWhilePaused > 0 }) {
+            self.consoleWaits.append((asking, command))
+            return
+        }
+        if case .waitClose = command, parts.contains(where: { $0.closing > 0 }) {
             self.consoleWaits.append((asking, command))
             return
         }
@@ -130,7 +134,7 @@ extension PoolerLoop {
         var buffer = WireBuffer(capacity: 4096)
         if case .show(let table) = command {
             let answer = ConsoleTable(table, parts, self.configuration)
-            buffer.rowDescription(columns: answer.columns)
+            buffer.rowDescription(columns: answer.columns, isNumber: ConsoleTable.isNumber)
             for row in answer.rows { buffer.dataRow(row) }
         }
         buffer.commandComplete(command.tag)

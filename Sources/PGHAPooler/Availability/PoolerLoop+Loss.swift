@@ -13,6 +13,7 @@ extension PoolerLoop {
             if !client.pointee.held.isEmpty { client.pointee.flags.insert(.heldWhole) }
             return self.queueAgain(client)
         }
+        if client.pointee.phase == .parked { return self.endParked(client) }
         // Settings that were changed and not read back, or requests that were read and cannot be read again.
         if client.pointee.phase == .settling || self.isWalking {
             return self.closeLost(client, server, unknown: self.isWalking)
@@ -24,6 +25,7 @@ extension PoolerLoop {
         case .carryOn: self.becameIdle(client)
         case .sendAgain: self.sendAgain(client, server)
         case .fail: self.answerOutstanding(of: client, server, Self.transactionLost)
+        case .outcomeUnknown where self.waitForOutcome(client, server): break
         case .outcomeUnknown:
             server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
             self.answerOutstanding(of: client, server, Self.outcomeUnknown)
@@ -43,7 +45,7 @@ extension PoolerLoop {
         loss.isUnsynced = session.hasOpenPipeline
         loss.mayCommit =
             server.pointee.flags.contains(.mayCommit) || (session.status == .idle && session.endsTransactions)
-        loss.isPinned = client.pointee.flags.contains(.pinned) || session.isStreaming
+        loss.isPinned = self.isBound(client, server) || session.isStreaming
         loss.isMidMessage = server.pointee.rest > 0 && !server.pointee.flags.contains(.dropsRest)
         guard let bytes = server.pointee.first.bytes else { return loss }
         let batch = SentBatch(bytes)

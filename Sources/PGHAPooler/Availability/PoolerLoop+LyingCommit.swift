@@ -9,7 +9,7 @@ extension PoolerLoop {
         _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
         if !message.isComplete { return message.totalCount <= Self.frontRoom ? .keep : .forward }
-        guard Self.saysCommitIsAlone(message.body) else { return .forward }
+        guard LyingCommit.isReported(message.body) else { return .forward }
         server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
         self.out.append(span, message.start - span)
         span = message.start
@@ -19,9 +19,12 @@ extension PoolerLoop {
         server.pointee.flags.insert(.commitIsAlone)
         return .drop
     }
+}
 
-    /// The warning's text is translated; the routine that raises it is not. Source: PostgreSQL, `syncrep.c`.
-    private static func saysCommitIsAlone(_ body: UnsafeRawBufferPointer) -> Bool {
+enum LyingCommit {
+    /// Whether a notice is PostgreSQL's warning. Its text is translated; the routine that raises it is not. Source:
+    /// PostgreSQL, `syncrep.c`.
+    static func isReported(_ body: UnsafeRawBufferPointer) -> Bool {
         var reader = ByteReader(body)
         while let code = reader.byte(), code != 0 {
             guard let text = reader.string() else { return false }

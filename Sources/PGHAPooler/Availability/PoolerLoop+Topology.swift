@@ -10,8 +10,11 @@ extension PoolerLoop {
         let isNews =
             topology.term != self.topology.term || topology.leader?.port != self.topology.leader?.port
             || topology.leader?.host != self.topology.leader?.host
+        let wasChanging = self.topology.claim != nil
+        let isNewTerm = topology.term != self.topology.term
         self.topology = topology
         self.topologyChangedForReads()
+        if isNewTerm { self.trustTerm() }
         if topology.claim == nil { self.drainedClaim = nil }
         for pool in self.pools.values { self.updateHold(pool) }
         for index in 0..<self.servers.highWater {
@@ -29,6 +32,8 @@ extension PoolerLoop {
             self.openServersIfNeeded(pool)
         }
         if self.drainedClaim == self.topology.claim { self.prepareSuccessor() }
+        if !self.openCommits.isEmpty { self.resolveCommits() }
+        if wasChanging || topology.claim != nil { self.arrangePinned() }
     }
 
     /// Opened for an older term. A standby's connections stay as long as it is one of the topology's standbys.
@@ -59,7 +64,8 @@ extension PoolerLoop {
             pool.pointee.isHeld = isPaused
             return
         }
-        pool.pointee.isHeld = isPaused || !self.topology.takesWrites
+        let isAdmitted = self.admission.isOpen || pool.pointee.key.isReplication
+        pool.pointee.isHeld = isPaused || !self.topology.takesWrites || !isAdmitted
     }
 
     /// Hands out what lay idle while transactions were held.
@@ -80,7 +86,8 @@ extension PoolerLoop {
         for index in 0..<self.servers.highWater {
             let server = self.servers[index]
             guard server.pointee.phase == .busy || server.pointee.phase == .cleaning,
-                server.pointee.pool.pointee.key.target == .leader, !server.pointee.session.isReleasable
+                server.pointee.pool.pointee.key.target == .leader, !server.pointee.session.isReleasable,
+                !server.pointee.flags.contains(.proves)
             else { continue }
             return
         }
@@ -113,23 +120,28 @@ extension PoolerLoop {
         }
     }
 
-    private mutating func explainWait(_ client: ClientPointer) {
+    mutating func explainWait(_ client: ClientPointer) {
         client.pointee.wasTold = true
         var buffer = WireBuffer()
-        let reason =
-            self.topology.takesWrites
-            ? "PAUSE" : self.topology.leader == nil ? "no primary is known" : "the primary is being replaced"
         buffer.noticeResponse(
-            WireError(
-                .notice, .successfulCompletion, "waiting: \(reason)", detail: "The transaction begins on the new one."))
+            WireError(.notice, .successfulCompletion, "waiting: \(self.holdReason(client))"))
         self.out.removeAll()
         self.append(buffer)
         _ = self.flush(to: client)
     }
 
+    private func holdReason(_ client: ClientPointer) -> String {
+        if let database = client.pointee.pool?.pointee.key.database, self.console.pauses(database.description) {
+            return "PAUSE was ordered; the transaction begins after RESUME"
+        }
+        if self.topology.leader == nil { return "no primary is known; the transaction begins when there is one" }
+        if self.topology.claim != nil { return "the primary is being replaced; the transaction begins on the new one" }
+        return "the primary was restarted or is not there; the transaction begins when its standbys have all that it has"
+    }
+
     /// 25006 makes drivers look for another host; 57P03 makes them come back.
     private mutating func refuseHeld(_ client: ClientPointer) {
         if self.topology.leader == nil { return self.refuse(client, .readOnlyTransaction, "there is no primary") }
-        self.refuse(client, .cannotConnectNow, "the primary is being replaced, and that takes too long")
+        self.refuse(client, .cannotConnectNow, "waited too long: \(self.holdReason(client))")
     }
 }

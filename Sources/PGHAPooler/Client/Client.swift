@@ -22,6 +22,12 @@ struct Client: BitwiseCopyable {
         case active
         /// Its transaction is over; the server is asked which settings it changed.
         case settling
+        /// Has sent a COMMIT; its server first says which transaction that is.
+        case learning
+        /// Keeps its server and may not begin a transaction: the leader is being replaced.
+        case parked
+        /// Lost its server with a COMMIT under way; the next leader is asked what became of it.
+        case resolving
         /// Its transaction was lost with its server; the pooler answers until the client has ended it. See `trouble`.
         case failed
         /// Talks to the pooler itself; `logIn` is there.
@@ -72,6 +78,8 @@ struct Client: BitwiseCopyable {
         static let holdsBack = Flags(rawValue: 256)
         /// A standby has refused its statement: the leader runs it.
         static let toLeader = Flags(rawValue: 512)
+        /// In session mode: has state that cannot move.
+        static let holdsState = Flags(rawValue: 1024)
     }
 
     var transport: Transport

@@ -22,7 +22,7 @@ extension PoolerLoop {
         guard index < self.clients.highWater else { return }
         let client = self.clients[index]
         guard client.pointee.phase == .active, client.pointee.secret == secret, let server = client.pointee.server,
-            server.pointee.session.isBusy, !server.pointee.flags.contains(.commits)
+            server.pointee.session.isBusy
         else { return }
         self.cancelQuery(of: server)
     }
@@ -33,6 +33,7 @@ extension PoolerLoop {
         guard let node = self.node(of: server.pointee.pool), let key = server.pointee.key?.takeUnretainedValue(),
             server.pointee.term == self.topology.term.number
         else { return }
+        if self.mayBeCommitting(server) { return self.guardedCancel(of: server) }
         let descriptor = pgha_connect(node.host, node.port)
         guard descriptor >= 0 else { return }
         guard let index = self.servers.take() else { return Transport(descriptor).close() }
@@ -76,6 +77,10 @@ extension PoolerLoop {
         self.dropServer(canceller)
         let server = self.servers[target.index]
         guard server.pointee.phase != .free, server.pointee.generation == target.generation else { return }
+        self.cancelIsThrough(server)
+    }
+
+    mutating func cancelIsThrough(_ server: ServerPointer) {
         server.pointee.cancels -= 1
         if server.pointee.cancels == 0, server.pointee.phase == .cleaning, server.pointee.session.isReleasable {
             self.giveBack(server)

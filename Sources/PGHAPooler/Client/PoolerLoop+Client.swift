@@ -63,10 +63,12 @@ extension PoolerLoop {
             if client.pointee.phase == .active || client.pointee.phase == .idle { self.pump(client) }
         case .loggingIn: self.readLogIn(client)
         case .failed: self.pumpFailed(client)
+        case .parked: if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
+        case .resolving: if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .waiting, .catchingUp:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .console: self.readConsole(client)
-        case .attaching, .settling, .closing, .free: break
+        case .attaching, .settling, .learning, .closing, .free: break
         }
     }
 

@@ -166,6 +166,7 @@ extension PoolerLoop {
         if let server = client.pointee.server {
             let isWhole = beginsWhole && client.pointee.rest == 0 && client.pointee.held.isEmpty
             server.pointee.first.sent(bytes, isWhole: isWhole)
+            if server.pointee.flags.contains(.learns) { client.pointee.phase = .learning }
         }
         self.flushToServer(of: client)
     }
@@ -197,7 +198,11 @@ extension PoolerLoop {
             let inspection = self.inspect(client, server, Self.queryText(message))
             if server.pointee.session.status != .idle, CommitTest.mayCommit(message.body) {
                 server.pointee.flags.insert(.mayCommit)
-                if CommitTest.exit(message.body) == .commit { server.pointee.flags.insert(.commits) }
+                if self.configuration.resolvesCommits, case .nothing = inspection {
+                    self.out.append(span, message.start - span)
+                    span = message.start
+                    self.askForTransaction(client, server, Self.queryText(message))
+                }
             }
             server.pointee.pool.pointee.statistics.queries &+= 1
             if case .namesStatement = inspection { return self.takeNamedQuery(client, server, message, &span) }

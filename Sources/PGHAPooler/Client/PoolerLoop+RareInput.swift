@@ -71,6 +71,7 @@ extension PoolerLoop {
         let isParse = message.type == FrontendMessage.parse
         if isParse, !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
         server.pointee.session.sent(Request(Self.kind(message.type)))
+        if isParse, message.body.first != 0 { client.pointee.flags.insert(.holdsState) }
         guard isParse, message.isComplete, let parse = ParseView(message.body),
             let text = self.replacement(of: parse.text, client)
         else { return .forward }

@@ -63,6 +63,10 @@ package struct PoolerConfiguration: Sendable {
     package var split = Split()
     /// While the primary is being replaced.
     package var hold = HoldLimits()
+    /// After a restart of the leader nobody is let in before its standbys have what it came up with.
+    package var provesRestarts = true
+    /// Transactions' ids are asked for with each COMMIT, so that a lost one's outcome can be found out.
+    package var resolvesCommits = false
 
     package init() {}
 

@@ -94,6 +94,7 @@ extension PoolerLoop {
         self.configuration = configuration
         self.configuration.threads = threads
         self.limits = LoopLimits(configuration)
+        self.balancer.limits = configuration.reads
         self.nextClientCheck = 0
         self.reloadReads()
         for pool in self.pools.values { self.configure(pool) }

@@ -42,7 +42,7 @@ extension PoolerLoop {
 
     private func isBetweenTransactions(_ client: ClientPointer) -> Bool {
         switch client.pointee.phase {
-        case .loggingIn: return true
+        case .loggingIn, .parked: return true
         // What it sent is read first: it has begun a transaction then.
         case .idle: return client.pointee.held.isEmpty && !client.pointee.flags.contains(.unread)
         case .active:

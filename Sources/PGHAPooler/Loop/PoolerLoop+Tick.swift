@@ -15,6 +15,9 @@ extension PoolerLoop {
         self.checkServers()
         self.checkLookups()
         self.checkReads()
+        self.checkSides()
+        if !self.openCommits.isEmpty { self.resolveCommits() }
+        if self.isChangingLeader { self.checkParked() }
         self.checkClients()
         self.askAgain()
         if self.now >= self.nextPeriod { self.endPeriod() }
@@ -39,6 +42,8 @@ extension PoolerLoop {
                 if Self.isOver(age, self.limits.serverConnect) { self.serverBroke(server) }
             case .cancelling:
                 if Self.isOver(age, self.limits.serverConnect) { self.endCancel(server) }
+            // A commit may wait for a standby as long as that is gone.
+            case .cleaning where server.pointee.flags.contains(.proves): break
             case .cleaning:
                 if Self.isOver(age, self.limits.serverConnect) { self.serverBroke(server) }
             case .idle: self.checkIdle(server, age)
@@ -97,9 +102,9 @@ extension PoolerLoop {
         case .loggingIn: self.limits.clientLogIn
         case .idle: self.limits.clientIdle
         case .closing: self.limits.slowClient
-        case .active, .attaching, .settling: self.limits.transaction
+        case .active, .attaching, .settling, .learning: self.limits.transaction
         case .failed: self.limits.idleInTransaction
-        case .waiting, .catchingUp, .console, .free: 0
+        case .waiting, .catchingUp, .parked, .resolving, .console, .free: 0
         }
     }
 
@@ -111,7 +116,7 @@ extension PoolerLoop {
         case .active: self.refuse(client, .transactionTimeout, "transaction timeout")
         case .failed: self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
         // Its server is the pooler's for a moment.
-        case .attaching, .settling, .waiting, .catchingUp, .console, .free: break
+        case .attaching, .settling, .learning, .parked, .resolving, .waiting, .catchingUp, .console, .free: break
         }
     }
 

@@ -26,6 +26,11 @@ struct PoolerLoop: ~Copyable {
     var learned: [WireText: ServerProof] = [:]
     var logInCount = LogInCount()
     var lookups = Lookups()
+    /// Sessions of the pooler's own, by number.
+    var sides: [UInt32: SideSession] = [:]
+    var sideNumber: UInt32 = 0
+    /// Clients that wait to hear what became of their COMMIT.
+    var openCommits: [OpenCommit] = []
     let listeners: [BoundListener]
     var clients: Slab<Client>
     var servers: Slab<Server>
@@ -66,6 +71,7 @@ struct PoolerLoop: ~Copyable {
     var nodeNames: [NodeName] = []
     var balancer: ReadBalancer
     var reading = Reading()
+    var admission = Admission()
     /// In the middle of a run of a client's messages: what is behind cannot be given back.
     var isWalking = false
 
@@ -151,6 +157,7 @@ struct PoolerLoop: ~Copyable {
         case Token.Kind.listener.rawValue: self.acceptClients(self.listeners[Int(token.index)])
         case Token.Kind.lookup.rawValue: self.lookupReady(token)
         case Token.Kind.probe.rawValue: self.probeReady(token)
+        case Token.Kind.side.rawValue: self.sideReady(token)
         default: self.readMailbox()
         }
         self.handOutReturned()
@@ -189,6 +196,7 @@ struct PoolerLoop: ~Copyable {
         }
         self.lookups.connection?.transport.close()
         self.closeProbes()
+        self.closeSides()
         if self.draining == nil { for listener in self.listeners { listener.close() } }
         for pool in self.pools.values {
             pool.deinitialize(count: 1)

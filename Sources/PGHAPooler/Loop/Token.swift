@@ -7,6 +7,7 @@ struct Token: BitwiseCopyable, Equatable {
         case mailbox
         case lookup
         case probe
+        case side
     }
 
     let bits: UInt64

@@ -62,4 +62,6 @@ struct ParameterTable {
     }
 
     var count: Int { self.sets.count }
+    /// Of all sets, with all uses of each.
+    var users: Int { self.sets.values.reduce(0) { $0 + $1.users } }
 }

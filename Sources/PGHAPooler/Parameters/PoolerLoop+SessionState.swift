@@ -31,9 +31,7 @@ extension PoolerLoop {
             return inspection
         }
         if !effects.isDisjoint(with: [.resetsAll, .discardsAll]) { self.demand(nil, client) }
-        guard client.pointee.pinReason != .sessionMode, !effects.isDisjoint(with: .sessionBound) else {
-            return .nothing
-        }
+        guard !effects.isDisjoint(with: .sessionBound) else { return .nothing }
         let name = summary.name(in: text)
         if !effects.isDisjoint(with: [.sets, .resets, .resetsAll, .callsSetConfig]) {
             let touch = server.pointee.touch?.takeUnretainedValue() ?? SessionTouch()
@@ -43,11 +41,14 @@ extension PoolerLoop {
         // Of several statements one name is known at most.
         let reason = PinReason(effects, hasName: name != nil && summary.count == 1)
         if reason != .none { self.pin(client, reason) }
+        // In session mode the server knows what clients call their statements.
+        if client.pointee.pinReason == .sessionMode { return .nothing }
         return effects.isDisjoint(with: .namesStatement) ? .nothing : .namesStatement
     }
 
     /// The client keeps its server from now on.
     mutating func pin(_ client: ClientPointer, _ reason: PinReason) {
+        if client.pointee.pinReason == .sessionMode { client.pointee.flags.insert(.holdsState) }
         guard client.pointee.pinReason == .none else { return }
         client.pointee.pinReason = reason
         client.pointee.flags.insert(.pinned)
@@ -56,6 +57,7 @@ extension PoolerLoop {
 
     /// DISCARD ALL was done: nothing binds the client to its server any more.
     mutating func unpin(_ client: ClientPointer) {
+        client.pointee.flags.remove(.holdsState)
         guard client.pointee.pinReason != .none, client.pointee.pinReason != .sessionMode else { return }
         client.pointee.pinReason = .none
         client.pointee.flags.remove(.pinned)
@@ -96,7 +98,9 @@ extension PoolerLoop {
         server.pointee.parameters = self.parameterTable.retain(settings)
         self.parameterTable.release(client.pointee.parameters)
         client.pointee.parameters = self.parameterTable.retain(settings)
-        if client.pointee.flags.contains(.pinned) { return self.schedule(client) }
+        if client.pointee.flags.contains(.pinned) {
+            return self.isChangingLeader ? self.park(client, server) : self.schedule(client)
+        }
         self.detach(client, server)
         self.schedule(client)
     }

@@ -143,7 +143,7 @@ extension PoolerLoop {
         server.pointee.phase = .cleaning
         server.pointee.since = self.now
         server.pointee.askedAt = 0
-        server.pointee.flags.subtract([.cleaningFailed, .mayCommit, .commits, .commitIsAlone])
+        server.pointee.flags.subtract([.cleaningFailed, .mayCommit, .commitIsAlone])
         self.schedule(client)
     }
 

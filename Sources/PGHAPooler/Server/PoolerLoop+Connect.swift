@@ -6,10 +6,10 @@ internal import PGHAWire
 extension PoolerLoop {
     /// Opens as many connections as clients wait for and limits allow.
     mutating func openServersIfNeeded(_ pool: PoolPointer) {
-        guard !pool.pointee.isHeld else { return }
+        guard !pool.pointee.isHeld else { return self.proveIfNeeded(pool) }
         let limit = self.serverLimit(of: pool)
         while pool.pointee.connectingCount < pool.pointee.waitingCount, pool.pointee.serverCount < limit {
-            guard self.hasRoom(for: pool), self.openServer(pool) else { return }
+            guard self.isAdmitted(pool), self.hasRoom(for: pool), self.openServer(pool) else { return }
         }
     }
 
@@ -146,6 +146,8 @@ extension PoolerLoop {
         self.standbyAnswered(pool)
         self.setWelcome(of: pool, logIn)
         self.welcomeWaiting(pool)
+        if !self.openCommits.isEmpty, pool.pointee.key.target == .leader { self.giveUpCommits(of: server.pointee.term) }
+        if self.mustProve(server) { return self.prove(server) }
         self.giveBack(server)
     }
 

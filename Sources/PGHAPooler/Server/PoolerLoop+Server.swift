@@ -94,6 +94,7 @@ extension PoolerLoop {
     /// The connection failed: whoever needs it is told.
     mutating func serverBroke(_ server: ServerPointer) {
         let pool = server.pointee.pool
+        self.leaderBroke(server)
         switch server.pointee.phase {
         case .connecting, .loggingIn:
             self.dropServer(server)

@@ -31,6 +31,7 @@ extension PoolerLoop {
             let count = server.pointee.transport.receive(base, Self.bufferSize)
             guard count > 0 else {
                 server.pointee.flags.remove(.unread)
+                if count == 0 { server.pointee.flags.insert(.ended) }
                 if count == -Int(ECONNRESET) { server.pointee.flags.insert(.wasReset) }
                 if count != Transport.wouldBlock { self.serverBroke(server) }
                 return
@@ -203,7 +204,8 @@ extension PoolerLoop {
 
     /// Nothing is owed any more.
     @inline(__always) private func answered(_ server: ServerPointer) {
-        server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .commits])
+        server.pointee.flags.subtract([.mayCommit, .commitIsAlone])
+        server.pointee.transaction = 0
         guard server.pointee.askedAt != 0 else { return }
         server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
         server.pointee.askedAt = 0
@@ -220,7 +222,7 @@ extension PoolerLoop {
     @inline(__always) private mutating func finishTurn(_ client: ClientPointer, _ server: ServerPointer) {
         // A client that is in the middle of its next message keeps the server: the front of it was sent.
         guard client.pointee.rest == 0, server.pointee.output == nil else { return }
-        if client.pointee.flags.contains(.pinned) { return }
+        if client.pointee.flags.contains(.pinned) { return self.finishPinnedTurn(client, server) }
         if server.pointee.touch != nil { return self.readSettings(client, server) }
         self.detach(client, server)
         if self.draining != nil { return self.leave(client) }
@@ -233,7 +235,7 @@ extension PoolerLoop {
             if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
             if error.isFatal {
                 server.pointee.flags.insert(.saidGoodbye)
-                if server.pointee.client?.pointee.flags.contains(.pinned) == false { return .lost }
+                if let client = server.pointee.client, !self.isBound(client, server) { return .lost }
             }
             if error.state == .featureNotSupported, let first = server.pointee.session.requests.first {
                 self.planIsStale(server, first.statement)

@@ -42,8 +42,12 @@ struct Server: BitwiseCopyable {
         static let wasReset = Flags(rawValue: 256)
         /// The commit under way was reported as an error: see `takeNotice`.
         static let commitIsAlone = Flags(rawValue: 512)
-        /// A COMMIT is under way: it is not cancelled, because it may be waiting for its standby.
-        static let commits = Flags(rawValue: 1024)
+        /// Its own first commit shows whether clients may be let in after a restart.
+        static let proves = Flags(rawValue: 1024)
+        /// It was asked for the transaction's id, ahead of a COMMIT.
+        static let learns = Flags(rawValue: 2048)
+        /// Its stream has come to its end: everything that it sent has been read.
+        static let ended = Flags(rawValue: 4096)
     }
 
     var transport: Transport
@@ -77,6 +81,9 @@ struct Server: BitwiseCopyable {
     var touch: Unmanaged<SessionTouch>?
     var statements: UnsafeMutablePointer<ServerStatements>?
     var parameters: Unmanaged<ParameterSet>?
+    /// The transaction that is about to commit, and where the WAL ended before; 0: not known.
+    var transaction: UInt64 = 0
+    var transactionEnd: UInt64 = 0
     /// Nanoseconds of the loop's clock.
     let openedAt: UInt64
     /// When it is closed for its age, unless a client has it.

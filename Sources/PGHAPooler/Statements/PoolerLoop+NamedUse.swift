@@ -5,7 +5,8 @@ internal import PGHAWire
 extension PoolerLoop {
     /// What a text does to one statement of its client.
     private struct NamedUse {
-        let statement: StatementPointer
+        /// Nil: it was deallocated already.
+        let statement: StatementPointer?
         let name: WireText
         /// Where the text names it.
         let range: Range<Int>
@@ -20,12 +21,14 @@ extension PoolerLoop {
         else { return nil }
         let summary = self.classifier.classify(text)
         guard summary.count == 1, !summary.effects.isDisjoint(with: .namesStatement),
-            let name = summary.name(in: text), !name.bytes.isEmpty,
-            let statement = name.bytes.withUnsafeBytes({ own.pointee.find($0, self.statementTable) })
+            let name = summary.name(in: text), !name.bytes.isEmpty
         else { return nil }
-        return NamedUse(
-            statement: statement, name: name, range: summary.name,
-            isDeallocation: summary.effects.contains(.deallocates))
+        let statement = name.bytes.withUnsafeBytes { own.pointee.find($0, self.statementTable) }
+        let isDeallocation = summary.effects.contains(.deallocates)
+        // Sent again after the loss of its server, it finds its name gone: the first time took it away.
+        let isRepeated = isDeallocation && client.pointee.trouble.contains(.retried)
+        guard statement != nil || isRepeated else { return nil }
+        return NamedUse(statement: statement, name: name, range: summary.name, isDeallocation: isDeallocation)
     }
 
     /// Adds a Query with the server's name instead of the client's; false where the text stays as it is.
@@ -39,13 +42,14 @@ extension PoolerLoop {
             server.pointee.session.sent(Request(.prefixedQuery))
             return true
         }
-        self.note(client, server, use.statement)
-        if self.ensure(use.statement, on: server) {
+        guard let statement = use.statement else { return false }
+        self.note(client, server, statement)
+        if self.ensure(statement, on: server) {
             // Without it a Parse that fails would take the Query and its ReadyForQuery with it.
             self.out.appendEmptyMessage(FrontendMessage.sync)
             server.pointee.session.sent(Request(.injectedSync))
         }
-        self.appendQuery(Self.text(text, use))
+        self.appendQuery(Self.text(text, use, statement))
         server.pointee.session.sent(Request(.query))
         return true
     }
@@ -68,10 +72,12 @@ extension PoolerLoop {
             self.append(buffer)
             server.pointee.session.sent(Request(.injectedParse, sequence: self.nextSequence()))
             body = Array("DEALLOCATE \(name)".utf8)
+        } else if let used = use.statement {
+            self.note(client, server, used)
+            _ = self.ensure(used, on: server)
+            body = Self.text(text, use, used)
         } else {
-            self.note(client, server, use.statement)
-            _ = self.ensure(use.statement, on: server)
-            body = Self.text(text, use)
+            return nil
         }
         body += statement.pointee.body[text.count...]
         let renamed = body.withUnsafeBytes { self.statementTable.retain($0) }
@@ -85,8 +91,10 @@ extension PoolerLoop {
         return "pgha_gone_\(self.nextSequence())"
     }
 
-    private static func text(_ text: UnsafeRawBufferPointer, _ use: NamedUse) -> [UInt8] {
-        text[..<use.range.lowerBound] + use.statement.pointee.name.dropLast() + text[use.range.upperBound...]
+    private static func text(
+        _ text: UnsafeRawBufferPointer, _ use: NamedUse, _ statement: StatementPointer
+    ) -> [UInt8] {
+        text[..<use.range.lowerBound] + statement.pointee.name.dropLast() + text[use.range.upperBound...]
     }
 
     private mutating func appendQuery(_ text: [UInt8]) {

@@ -24,6 +24,9 @@ extension PoolerLoop {
         var reader = ByteReader(message.body)
         guard let name = reader.string() else { return .malformed }
         let body = reader.rest
+        if self.configuration.resolvesCommits, server.pointee.session.status == .inTransaction {
+            self.askForTransaction(client, server, body)
+        }
         let own = self.statements(of: client)
         if !name.isEmpty, let taken = own.pointee.find(name, self.statementTable) {
             return self.repeatParse(server, taken, body)
@@ -32,6 +35,7 @@ extension PoolerLoop {
         let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
         let statement = renamed ?? content
         let sequence = self.nextSequence()
+        server.pointee.pool.pointee.statistics.clientParses &+= 1
         own.pointee.insert(name, statement, sequence: sequence, &self.statementTable)
         let request: Request.Kind
         if let entry = self.statements(of: server).pointee.use(statement), !entry.pointee.isStale {
@@ -40,6 +44,7 @@ extension PoolerLoop {
             // Passed on without a name, as it came.
             self.statements(of: server).pointee.setUnnamed(statement, sequence: sequence, &self.statementTable)
             server.pointee.session.sent(Request(.parse, sequence: sequence))
+            server.pointee.pool.pointee.statistics.serverParses &+= 1
             guard renamed != nil else { return .unchanged }
             self.appendUnnamedParse(statement.pointee.body)
             return .done
@@ -92,6 +97,7 @@ extension PoolerLoop {
             self.close(oldest, on: server)
         }
         known.pointee.insert(statement, sequence: sequence)
+        server.pointee.pool.pointee.statistics.serverParses &+= 1
         self.appendParse(statement, statement.pointee.body)
         server.pointee.session.sent(Request(kind, sequence: sequence))
     }
@@ -148,6 +154,7 @@ extension PoolerLoop {
         guard let portal = reader.string(), let name = reader.string() else {
             return message.isComplete || message.presentCount > 1 << 15 ? .malformed : .incomplete
         }
+        server.pointee.pool.pointee.statistics.binds &+= 1
         guard let statement = self.translated(client, server, name) else {
             server.pointee.session.sent(Request(.bind))
             return .unchanged
@@ -180,6 +187,7 @@ extension PoolerLoop {
     ) {
         if server.pointee.session.status != .idle, CommitTest.mayCommit(statement.pointee.text) {
             server.pointee.flags.insert(.mayCommit)
+            if self.configuration.resolvesCommits { self.askForTransaction(client, server, statement.pointee.text) }
         }
         // What may not be sent was replaced when it was parsed.
         if statement.pointee.needsAttention { _ = self.inspect(client, server, statement.pointee.text) }
@@ -189,7 +197,7 @@ extension PoolerLoop {
         var reader = ByteReader(message.body)
         guard let object = reader.byte(), let name = reader.string() else { return .malformed }
         let isStatement = object == DescribedObject.statement.rawValue
-        defer { server.pointee.session.sent(Request(.describe)) }
+        defer { server.pointee.session.sent(Request(.describe, sequence: isStatement ? 1 : 0)) }
         guard isStatement, let statement = self.translated(client, server, name) else { return .unchanged }
         let newName = statement.pointee.name
         self.appendHeader(FrontendMessage.describe, bodyCount: 1 + newName.count, copying: object, newName)

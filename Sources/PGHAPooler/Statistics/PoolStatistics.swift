@@ -5,6 +5,10 @@ struct PoolStatistics {
     /// Bytes from and to clients.
     var received: UInt64 = 0
     var sent: UInt64 = 0
+    /// Statements that clients prepared, and that were prepared on servers; and how often they were run.
+    var clientParses: UInt64 = 0
+    var serverParses: UInt64 = 0
+    var binds: UInt64 = 0
     /// Clients that had to wait.
     var waits: UInt64 = 0
     /// Transactions that went to another server because the first did not run them.

@@ -49,6 +49,9 @@ extension PoolerLoop {
         result.reads = statistics.reads
         result.refusedReads = statistics.refusedReads
         result.waitingReads = statistics.waitingReads
+        result.clientParses = statistics.clientParses
+        result.serverParses = statistics.serverParses
+        result.binds = statistics.binds
         result.wait = pool.pointee.durations.wait.counts
         result.transaction = pool.pointee.durations.transaction.counts
         result.query = pool.pointee.durations.query.counts

@@ -30,8 +30,12 @@ package struct PoolerStatistics: Sendable {
         /// Bytes from and to clients.
         package var bytesReceived: UInt64 = 0
         package var bytesSent: UInt64 = 0
+        /// Statements that clients prepared, and that were prepared on servers; and how often they were run.
+        package var clientParses: UInt64 = 0
+        package var serverParses: UInt64 = 0
+        package var binds: UInt64 = 0
         /// In the last whole period, in the order of ``PoolPeriod/numbers(_:)``.
-        var lastPeriod = [UInt64](repeating: 0, count: 7)
+        var lastPeriod = [UInt64](repeating: 0, count: PoolPeriod.count)
         /// Reads that came to this server because the pooler chose so; to the leader, for want of a fit standby.
         package var reads: UInt64 = 0
         /// Reads that this standby refused, so that the leader ran them.
@@ -86,6 +90,9 @@ extension PoolerStatistics.Pool {
         self.queries += other.queries
         self.bytesReceived += other.bytesReceived
         self.bytesSent += other.bytesSent
+        self.clientParses += other.clientParses
+        self.serverParses += other.serverParses
+        self.binds += other.binds
         for index in self.lastPeriod.indices { self.lastPeriod[index] += other.lastPeriod[index] }
         self.reads += other.reads
         self.refusedReads += other.refusedReads

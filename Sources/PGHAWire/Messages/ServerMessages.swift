@@ -85,8 +85,8 @@ extension WireBuffer {
 
     // MARK: Results, for the admin console
 
-    /// Columns of type text.
-    package mutating func rowDescription(columns: [String]) {
+    /// Columns of type text, or `bigint` where they are said to hold numbers.
+    package mutating func rowDescription(columns: [String], isNumber: (String) -> Bool = { _ in false }) {
         self.message(BackendMessage.rowDescription) { buffer in
             buffer.append(UInt16(columns.count))
             for column in columns {
@@ -94,9 +94,10 @@ extension WireBuffer {
                 // No table, no column number there.
                 buffer.append(UInt32(0))
                 buffer.append(UInt16(0))
-                buffer.append(Self.textType)
-                // Of varying length, no modifier, text format.
-                buffer.append(Int16(-1))
+                let isBigint = isNumber(column)
+                buffer.append(isBigint ? Self.bigintType : Self.textType)
+                // Text is of varying length. No modifier, text format.
+                buffer.append(Int16(isBigint ? 8 : -1))
                 buffer.append(Int32(-1))
                 buffer.append(UInt16(0))
             }
@@ -105,6 +106,9 @@ extension WireBuffer {
 
     /// `pg_type.oid` of text.
     private static let textType: UInt32 = 25
+
+    /// `pg_type.oid` of bigint.
+    private static let bigintType: UInt32 = 20
 
     /// nil is NULL.
     package mutating func dataRow(_ values: [String?]) {

@@ -85,5 +85,6 @@ package enum CommitTest {
         packed("with".utf8), packed("values".utf8), packed("savepoint".utf8), packed("release".utf8),
         rollback, abort, begin, start, packed("fetch".utf8), packed("copy".utf8), packed("lock".utf8),
         packed("set".utf8), packed("show".utf8), packed("merge".utf8),
+        packed("reset".utf8), packed("explain".utf8), packed("deallocate".utf8),
     ]
 }

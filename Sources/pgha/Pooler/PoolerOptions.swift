@@ -69,6 +69,12 @@ struct PoolerPoolOptions: ParsableArguments {
     @Option(help: .pooler("read_max_delay")) var readMaxDelay: String?
     @Option(help: .pooler("read_from_leader")) var readFromLeader: String?
     @Option(help: .pooler("max_clients")) var maxClients: String?
+    @Option(help: .pooler("hold_timeout")) var holdTimeout: String?
+    @Option(help: .pooler("hold_clients")) var holdClients: String?
+    @Option(help: .pooler("hold_notice")) var holdNotice: String?
+    @Option(help: .pooler("resolve_commits")) var resolveCommits: String?
+    @Option(help: .pooler("max_logging_in")) var maxLoggingIn: String?
+    @Option(help: .pooler("max_logging_in_per_address")) var maxLoggingInPerAddress: String?
     @Option(help: .pooler("max_clients_per_user")) var maxClientsPerUser: String?
     @Option(help: .pooler("max_clients_per_database")) var maxClientsPerDatabase: String?
     @Option(help: .pooler("max_servers_per_user")) var maxServersPerUser: String?
@@ -80,7 +86,9 @@ struct PoolerPoolOptions: ParsableArguments {
             "reserve_after": self.reserveAfter, "min_pool_size": self.minPoolSize,
             "prepared_statements": self.preparedStatements, "read_max_lag": self.readMaxLag,
             "read_max_delay": self.readMaxDelay, "read_from_leader": self.readFromLeader,
-            "max_clients": self.maxClients,
+            "max_clients": self.maxClients, "hold_timeout": self.holdTimeout, "hold_clients": self.holdClients,
+            "hold_notice": self.holdNotice, "resolve_commits": self.resolveCommits,
+            "max_logging_in": self.maxLoggingIn, "max_logging_in_per_address": self.maxLoggingInPerAddress,
             "max_clients_per_user": self.maxClientsPerUser, "max_clients_per_database": self.maxClientsPerDatabase,
             "max_servers_per_user": self.maxServersPerUser, "max_servers_per_database": self.maxServersPerDatabase,
         ]

@@ -62,17 +62,28 @@ final class PoolerService: Service {
         }
     }
 
-    /// Until the last client has gone, or the time is over.
+    /// What transactions get when a pooler that shares its ports has waited for its clients in vain.
+    private static let lastTransactions = Duration.seconds(5)
+
+    /// Until the last client has gone, or the time is over. Where another pooler may have taken the ports over, clients
+    /// go when they want to; else as soon as they are between transactions.
     private func drain() async {
-        let limit = self.settings.withLock { $0.duration("drain_timeout") }
+        let (limit, sharesPorts) = self.settings.withLock { ($0.duration("drain_timeout"), $0.boolean("reuse_port")) }
+        var clients = await self.drain(sharesPorts ? .waitForClients : .waitForTransactions, for: limit)
+        if sharesPorts, clients > 0 { clients = await self.drain(.waitForTransactions, for: Self.lastTransactions) }
+        self.logger.notice("ended", metadata: ["clients_disconnected": "\(clients)"])
+    }
+
+    /// How many clients are left.
+    private func drain(_ mode: DrainMode, for limit: Duration) async -> Int {
         let deadline = ContinuousClock.now + limit
-        self.pooler.drain(.waitForTransactions)
+        self.pooler.drain(mode)
         var clients = await self.pooler.statistics().clients
         self.logger.notice("draining", metadata: ["clients": "\(clients)", "seconds": "\(limit.components.seconds)"])
         while clients > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(50))
             clients = await self.pooler.statistics().clients
         }
-        self.logger.notice("ended", metadata: ["clients_disconnected": "\(clients)"])
+        return clients
     }
 }

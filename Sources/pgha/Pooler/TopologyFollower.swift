@@ -149,6 +149,6 @@ extension PoolTopology {
         if let server = report.leader { leader = await places.node(server) }
         self.init(
             term: Term(report.term), leader: leader, standbys: standbys, claim: report.claim.map { Term($0) },
-            successor: report.successor.flatMap { NodeName($0) })
+            successor: report.successor.flatMap { NodeName($0) }, terms: report.termStarts)
     }
 }

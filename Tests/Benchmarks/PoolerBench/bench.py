@@ -10,7 +10,7 @@ and pgbouncer-unix does too.
 
 Usage: bench.py [--parts cpu,syscalls,...] [--rounds N] [--seconds S] [--only pgha,pgbouncer]
 """
-import argparse, json, os, re, resource, socket, statistics, struct, subprocess, time
+import argparse, json, os, re, resource, signal, socket, statistics, struct, subprocess, sys, time
 
 from cluster import Client, Cluster, Load, answers
 from peers import PGHA, SCRATCH, Bed, NotMeasured, pgbench, run, transactions, unpack
@@ -294,6 +294,8 @@ def main():
         parser.error(f"{PGHA} is not there: run 'make release', or name it in PGHA_EXECUTABLE")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Whatever was started is stopped, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     unpack()
     bench, began, load = Bench(options), time.time(), os.getloadavg()
     try:

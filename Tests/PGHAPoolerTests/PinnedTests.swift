@@ -1,0 +1,118 @@
+import Glibc
+import PGHACore
+import PGHAPooler
+import PGHATesting
+import PGHAWire
+import Testing
+
+@Suite(
+    "Clients that keep their server see the leader change", .serialized,
+    .enabled(if: ScratchPostgres.unavailable == nil))
+struct PinnedTests {
+    private static func hold(_ rig: PoolerRig) {
+        rig.pooler.apply(PoolTopology(term: Term(1), leader: rig.node, claim: Term(2)))
+    }
+
+    /// Until the loop has taken over what was applied before.
+    private static func settle(_ rig: PoolerRig) async { _ = await rig.pooler.statistics() }
+
+    @Test func sessionsInSessionModeMoveWithTheirSettings() async throws {
+        let rig = try await PoolerRig.start(poolSize: 3) {
+            $0.mode = .session
+            $0.hold.notice = .milliseconds(50)
+        }
+        let (plain, running) = (try rig.client(), try rig.client())
+        try plain.query("SET work_mem = '7MB'")
+        try plain.query("SET application_name = 'Zoe''s'")
+        let pid = try plain.value("SELECT pg_backend_pid()")
+        try running.query("BEGIN")
+        Self.hold(rig)
+        plain.send { $0.query("SELECT current_setting('work_mem') || current_setting('application_name')") }
+        #expect(try plain.read()?.text.contains("the primary is being replaced") == true)
+        #expect(try running.value("SELECT 2") == "2")
+        var claims = rig.pooler.drained.makeAsyncIterator()
+        #expect(try running.query("COMMIT").last == "Z:I")
+        #expect(await claims.next() == Term(2))
+        rig.apply(term: 2)
+        #expect(try plain.answers() == ["T", "D:7MBZoe's", "C:SELECT 1", "Z:I"])
+        #expect(try plain.value("SELECT pg_backend_pid()") != pid)
+        #expect(try running.value("SELECT 3") == "3")
+    }
+
+    /// A temporary table, in either mode.
+    @Test(arguments: [PoolerConfiguration.Mode.session, .transaction])
+    func stateThatCannotMoveEndsTheSessionBetweenTransactions(mode: PoolerConfiguration.Mode) async throws {
+        let rig = try await PoolerRig.start(poolSize: 3) { $0.mode = mode }
+        let (calledOff, moved) = (try rig.client(), try rig.client())
+        for client in [calledOff, moved] {
+            try client.query("CREATE TEMP TABLE x (a int)")
+            try client.query("BEGIN")
+        }
+        Self.hold(rig)
+        // What has begun goes on; the next one waits.
+        #expect(try calledOff.query("COMMIT").last == "Z:I")
+        #expect(try moved.query("COMMIT").last == "Z:I")
+        calledOff.send { $0.query("INSERT INTO x VALUES (1)") }
+        rig.apply(term: 1)
+        #expect(try calledOff.answers() == ["C:INSERT 0 1", "Z:I"])
+        Self.hold(rig)
+        await Self.settle(rig)
+        moved.send { $0.query("INSERT INTO x VALUES (1)") }
+        rig.apply(term: 2)
+        #expect(try moved.answers() == ["E:57P01"])
+        #expect(try calledOff.answers() == ["E:57P01"])
+        #expect(try rig.client().value("SELECT 1") == "1")
+    }
+
+    @Test func aPreparedStatementOfASessionIsStateToo() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
+        let client = try rig.client()
+        client.send {
+            $0.parse("s", "SELECT 1")
+            $0.sync()
+        }
+        #expect(try client.answers() == ["1", "Z:I"])
+        Self.hold(rig)
+        rig.apply(term: 2)
+        #expect(try client.answers() == ["E:57P01"])
+    }
+
+    @Test func aSessionWithoutStateOutlivesItsServer() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
+        let client = try rig.client()
+        try client.query("SET work_mem = '7MB'")
+        let pid = try #require(try client.value("SELECT pg_backend_pid()"))
+        try await rig.server.query("SELECT pg_terminate_backend(\(pid))")
+        try await rig.server.wait(until: "NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(pid))")
+        #expect(try client.value("SHOW work_mem") == "7MB")
+        try client.query("CREATE TEMP TABLE x (a int)")
+        let second = try #require(try client.value("SELECT pg_backend_pid()"))
+        try await rig.server.query("SELECT pg_terminate_backend(\(second))")
+        #expect(try client.answers() == ["E:57P01"])
+    }
+
+    @Test func aDeallocationThatIsSentAgainSucceeds() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        client.send {
+            $0.parse("s", "SELECT 1")
+            $0.sync()
+        }
+        #expect(try client.answers() == ["1", "Z:I"])
+        let number = try #require(try client.value("SELECT pg_backend_pid()"))
+        let pid = try #require(Int32(number))
+        // It does not read any more, so the pooler learns from the system that nobody did.
+        kill(pid, SIGSTOP)
+        let before = await rig.pooler.statistics().pools[0].bytesReceived
+        client.send { $0.query("DEALLOCATE s") }
+        while await rig.pooler.statistics().pools[0].bytesReceived == before { await Task.yield() }
+        kill(pid, SIGKILL)
+        let answers = try client.answers()
+        #expect(answers == ["C:DEALLOCATE", "Z:I"])
+        client.send {
+            $0.bind("s")
+            $0.sync()
+        }
+        #expect(try client.answers() == ["E:26000", "Z:I"])
+    }
+}
