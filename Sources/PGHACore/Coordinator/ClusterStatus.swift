@@ -127,7 +127,7 @@ extension Coordinator {
 
     /// Judged now: the last decision may be old.
     private func verdictInWords(at now: Moment) -> String {
-        switch self.health.verdict(at: now) {
+        switch self.verdict(at: now) {
         case .healthy: "healthy"
         case .suspect(let why): "suspect: \(why)"
         case .inconclusive(let why): "inconclusive: \(why)"
@@ -142,10 +142,13 @@ extension Coordinator {
             return "commits have one copy: only \(rule.leader) can lead"
         }
         if state.openRules.count > 1 { return "a change of rule is not confirmed yet" }
-        let attached = rule.followers.filter { self.nodes[$0]?.attachedSince != nil }
+        let attached = rule.followers.filter { self.streams($0, at: now) }
         if attached.count < rule.followersToDiscover {
             return "\(attached.count) of \(rule.followers.count) standbys stream; "
                 + "\(rule.followersToDiscover) are needed to replace \(rule.leader)"
+        }
+        if let copied = rule.followers.first(where: { self.namesakes(of: $0, at: now) > 1 }) {
+            return "two servers stream as \(copied): commits may have fewer copies than they seem to have"
         }
         let candidates = attached.filter { state.spec[$0]?.nofailover != true }
         return candidates.isEmpty ? "no standby may be promoted" : nil
@@ -189,12 +192,21 @@ extension Coordinator {
         }
     }
 
+    /// How many servers stream from the leader under the node's name. PostgreSQL's list counts each of them
+    /// (DESIGN section 4).
+    private func namesakes(of node: NodeName, at now: Moment) -> Int {
+        guard let state = self.state, let leader = state.rule.flatMap({ self.nodes[$0.leader] }),
+            let name = state.replicationNames[node]?.description
+        else { return 0 }
+        return leader.fresh(self.freshness, at: now)?.senders
+            .count { $0.applicationName == name && $0.state == "streaming" } ?? 0
+    }
+
     /// That a standby streams is the leader's word, and as old as that.
-    private func streamingState(_ view: NodeView, _ rule: Rule?, at now: Moment) -> String {
-        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
-        guard view.attachedSince != nil else { return "detached" }
+    private func streamingState(_ node: NodeName, _ rule: Rule?, at now: Moment) -> String {
+        guard self.streams(node, at: now) else { return "detached" }
         let heard = rule.flatMap { self.nodes[$0.leader]?.observedAt }
-        return heard.map { now - $0 < limit } == true ? "streaming" : "unconfirmed"
+        return heard.map { now - $0 < self.freshness } == true ? "streaming" : "unconfirmed"
     }
 
     /// A server that gave us no observation, though it may have said why.
@@ -226,11 +238,16 @@ extension Coordinator {
             case (true, true):
                 // Seen before its promotion: the next probe will show it.
                 node.state = view.observedFrom ?? .origin < self.settledAt ? "taking over" : "demoted"
-            case (false, true): node.state = self.streamingState(view, rule, at: now)
+            case (false, true): node.state = self.streamingState(node.spec.name, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
             if let rule, view.attachedSince == nil, self.mayHaveForked(node.spec.name, seen, rule) {
                 node.problems.append("may have left \(rule.leader)'s history, and has no agent to tell: make it anew")
+            }
+            let namesakes = self.namesakes(of: node.spec.name, at: now)
+            if namesakes > 1 {
+                node.problems.append(
+                    "\(namesakes) servers stream under its name: stop the copy of its data that does")
             }
             if seen.replayPaused { node.problems.append("replay is paused") }
             if !seen.pendingRestart.isEmpty {

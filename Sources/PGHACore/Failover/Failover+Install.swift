@@ -9,7 +9,7 @@ extension Failover {
                 self.becameWritable(position, at: now, &effects)
             }
         case .wrote(let end): self.rowEnd = end
-        case .senders(let senders): self.looked(senders)
+        case .senders(let senders): self.looked(senders, at: now)
         case .done:
             if case .follow = command { self.followersTold[node] = now }
             if case .setSyncList = command { self.close(at: now, &effects) }
@@ -55,10 +55,11 @@ extension Failover {
             exclude: plan.rule.leader)
     }
 
-    private mutating func looked(_ senders: [SenderObservation]) {
+    private mutating func looked(_ senders: [SenderObservation], at now: Moment) {
         guard let plan = self.plan else { return }
         let byName = Dictionary(plan.names.map { ($0.value.description, $0.key) }, uniquingKeysWith: { a, _ in a })
         self.attached = []
+        self.lookedAt = now
         guard let rowEnd = self.rowEnd else { return }
         for sender in senders where sender.state == "streaming" {
             if let node = byName[sender.applicationName], let flushed = sender.flushed, flushed >= rowEnd {
@@ -151,6 +152,7 @@ extension Failover {
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, self.phase == .opening else { return }
         self.phase = .closing
+        self.openedAt = now
         self.state.close(plan.rule)
         effects.persist = .init(
             state: self.state,

@@ -172,8 +172,7 @@ extension Failover {
             }
             let cohort = self.cohort(of: chosen)
             guard let copies = self.copies(for: cohort, at: now) else {
-                // Starting an old leader costs the others time: first they have their chance to answer.
-                self.needsMoreCopies = !self.isUnheard(besides: cohort, at: now)
+                self.needsMoreCopies = self.isCopyDue(besides: cohort, at: now, &effects)
                 self.blockedReason =
                     "servers that can hold a copy: \(cohort.count), copies asked for: \(self.state.spec.durability.copies)"
                 continue
@@ -316,6 +315,16 @@ extension Failover {
         if cohort.count >= wanted { return wanted }
         guard !self.isUnheard(besides: cohort, at: now) else { return nil }
         return self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count) ? cohort.count : nil
+    }
+
+    /// Whether an old leader is started for its copy. That costs the others time, so whoever is expected to answer has the
+    /// chance to; a server that was silent before the claim is not expected to.
+    private mutating func isCopyDue(besides cohort: [NodeName], at now: Moment, _ effects: inout Effects) -> Bool {
+        guard self.isUnheard(besides: cohort + self.silent, at: now) else { return true }
+        let since = self.shortSince ?? now
+        self.shortSince = since
+        effects.wake(at: since + Self.copyPatience)
+        return now - since >= Self.copyPatience
     }
 
     /// Whether a server was asked and has neither answered nor failed, and its time is not over.
