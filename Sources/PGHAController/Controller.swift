@@ -150,9 +150,7 @@ package actor Controller {
 
     /// Goes on with a switchover as soon as no pooler has a transaction left on the old leader.
     private func endDrain() {
-        guard case .failover(let machine) = self.coordinator.activity, machine.isDraining,
-            self.poolers.waiting(for: machine.claim.term).isEmpty
-        else { return }
+        guard let claim = self.coordinator.draining, self.poolers.waiting(for: claim.term).isEmpty else { return }
         self.start { await self.deliver(.drained) }
     }
 

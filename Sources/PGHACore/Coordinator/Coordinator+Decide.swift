@@ -21,7 +21,14 @@ extension Coordinator {
         self.waitingReason = nil
         guard let state = self.state, let rule = state.rule else { return }
         guard case .replace(let cause) = self.verdict else {
-            if case .idle = self.activity { self.judgeDisk(rule, at: now, &effects) }
+            switch self.activity {
+            case .idle:
+                self.judgeDisk(rule, at: now, &effects)
+                if self.writing == nil { self.judgeIsolation(rule, at: now, &effects) }
+            // A change that waits for followers in vain does not stand in the way.
+            case .ruleChange: self.judgeIsolation(rule, at: now, &effects)
+            case .bootstrap, .preparing, .failover: break
+            }
             return
         }
         if state.paused {

@@ -160,6 +160,7 @@ extension Failover {
         var ranks: [NodeName: Ancestry.Rank] = [:]
         for (node, position) in known { ranks[node] = ancestry.rank(position, of: node) }
         if self.isForced { return self.chooseForced(ranks, at: now) }
+        var alone: NodeName?
         for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
             guard let chosen else { continue }
             if self.waitsForOthers(than: chosen),
@@ -175,6 +176,7 @@ extension Failover {
                 self.needsMoreCopies = self.isCopyDue(besides: cohort, at: now, &effects)
                 self.blockedReason =
                     "servers that can hold a copy: \(cohort.count), copies asked for: \(self.state.spec.durability.copies)"
+                alone = alone ?? chosen
                 continue
             }
             self.blockedReason = nil
@@ -182,7 +184,12 @@ extension Failover {
             self.plan = self.makePlan(chosen, cohort: cohort, copies: copies, position: known[chosen])
             return chosen
         }
-        return nil
+        guard let alone, self.othersCanBeRebuilt(for: alone, at: now, &effects) else { return nil }
+        self.blockedReason = nil
+        self.needsMoreCopies = false
+        self.plan = self.makePlan(
+            alone, cohort: self.cohort(of: alone), copies: self.state.spec.durability.copies, position: known[alone])
+        return alone
     }
 
     /// How far a member's WAL reaches. A running primary's goes on: whatever a follower of it holds, it holds too.
@@ -323,8 +330,38 @@ extension Failover {
         guard self.isUnheard(besides: cohort + self.silent, at: now) else { return true }
         let since = self.shortSince ?? now
         self.shortSince = since
-        effects.wake(at: since + Self.copyPatience)
-        return now - since >= Self.copyPatience
+        let due = since + Self.copyPatience
+        guard now < due else { return true }
+        effects.wake(at: due)
+        return false
+    }
+
+    /// Whether servers that answer can hold the missing copies once their WAL was replaced, which takes a leader to
+    /// copy from. Only those whose WAL counts for nothing that is still open, and only when those that hold such WAL
+    /// had the time to come back: with the leader made, they can no longer be chosen in its place.
+    private mutating func othersCanBeRebuilt(
+        for leader: NodeName, at now: Moment, _ effects: inout Effects
+    ) -> Bool {
+        if case .adopt = self.kind { return false }
+        guard !self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count) else { return false }
+        let cohort = self.cohort(of: leader)
+        let able = self.state.spec.nodes.filter { spec in
+            guard spec.agent != nil, !spec.nosync, !cohort.contains(spec.name), let member = self.members[spec.name]
+            else { return false }
+            return member.way == .promote && member.position != nil && !self.promotedByHand.contains(spec.name)
+                && !self.state.removing.contains(spec.name)
+                && !self.state.openRules.contains { $0.cohort.contains(spec.name) }
+        }
+        guard cohort.count + able.count >= self.state.spec.durability.copies else {
+            self.rebuildableSince = nil
+            return false
+        }
+        let since = self.rebuildableSince ?? now
+        self.rebuildableSince = since
+        let due = since + Self.rebuildPatience
+        guard now < due else { return true }
+        effects.wake(at: due)
+        return false
     }
 
     /// Whether a server was asked and has neither answered nor failed, and its time is not over.

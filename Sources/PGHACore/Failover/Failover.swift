@@ -75,12 +75,17 @@ package struct Failover: Sendable {
     static let answerTime = Duration.seconds(5)
     /// How long an old leader's start for its copy is put off for servers that may still answer. A seal takes 8–16 ms.
     static let copyPatience = Duration.milliseconds(100)
+    /// How long a leader without followers is put off for servers that may still answer. A rewind takes one to two
+    /// seconds, the crash recovery of a server that could follow without one often less.
+    static let rebuildPatience = Duration.seconds(1)
     /// How long a server that failed to be promoted is passed over.
     static let exclusion = Duration.seconds(5)
     /// A follower that was told and does not attach is told again after this.
     static let attachGrace = Duration.seconds(3)
     /// Between two looks at the walsenders while waiting for a flush. A look costs about 0.3 ms.
     static let senderPoll = Duration.milliseconds(3)
+    /// The same while servers are being rewound or copied.
+    static let rebuildPoll = Duration.milliseconds(50)
     /// Attempts to promote before the candidate is given up.
     static let promoteAttempts = 5
 
@@ -126,6 +131,8 @@ package struct Failover: Sendable {
     var needsMoreCopies = false
     /// Since when that is so for want of answers.
     var shortSince: Moment?
+    /// Since when the missing copies could be had by rebuilding servers.
+    var rebuildableSince: Moment?
     /// Another controller recorded the rule, and may have set its list.
     let isResumed: Bool
     /// Poolers hold transactions for this claim and have not all reported that none is left.
