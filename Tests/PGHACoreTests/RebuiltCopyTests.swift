@@ -57,6 +57,37 @@ import Testing
         #expect(walk.machine.phase == .sealing)
     }
 
+    /// b died before its rule was current, so a's is open still. But c holds WAL of b's term: whatever a acknowledged is in
+    /// it.
+    @Test func aRuleThatALaterTermOutlivedCountsNobody() {
+        var state = Self.state()
+        state.openRules.insert(steady(["a", "b", "c"]).openRules[0], at: 0)
+        state.rule = state.openRules[0]
+        var walk = self.sealed(state)
+        walk.wait(1100)
+        walk.answer("a", .sealed(self.ofA))
+        let open = walk.answer("c", .sealed(self.ofC)).persist?.state.openRules
+        #expect(open?.map(\.number.term.number) == [2, 3])
+        #expect(open?.last?.cohort == [node("c")])
+    }
+
+    /// Nothing says that b's term ever began: what a acknowledged may be on a alone.
+    @Test func aRuleWhoseTermNobodyReachedOutlivesNothing() {
+        var state = Self.state()
+        state.openRules.insert(steady(["a", "b", "c"]).openRules[0], at: 0)
+        state.rule = state.openRules[0]
+        var walk = Walk(Failover(claiming: state, kind: .automatic, reason: "test", nonce: 5, at: at(0)))
+        walk.stored()
+        walk.answer("b", .failed(.unreachable("refused")))
+        walk.answer("c", .sealed(position(end: 90)))
+        walk.answer("a", .sealed(self.ofA))
+        walk.wait(1100)
+        for name in ["a", "c"] { walk.answer(name, .sealed(name == "a" ? self.ofA : position(end: 90))) }
+        let open = walk.machine.state.openRules
+        #expect(open.map(\.number.term.number) == [1, 2, 3])
+        #expect(open.last?.cohort == [node("a"), node("c")])
+    }
+
     /// b is down, but its agent is back: c can follow it as it is.
     @Test func whoeverComesBackInTimeIsPreferred() {
         var walk = self.sealed()

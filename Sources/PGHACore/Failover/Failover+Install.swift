@@ -51,7 +51,10 @@ extension Failover {
     /// After *record* there is no undo: a candidate that cannot lead is left for a new claim, in which its own
     /// rule must be satisfied like every other open one.
     private mutating func leaderFailed(_ failure: NodeFailure) {
-        guard let plan = self.plan, self.orders.failureCount(plan.rule.leader) >= Self.promoteAttempts else { return }
+        guard let plan = self.plan, self.orders.failureCount(plan.rule.leader) >= Self.promoteAttempts,
+            // The new claim has to be written, and another write is under way.
+            self.phase != .attaching || self.timelineStored
+        else { return }
         self.progress = .failed(
             reason: "\(plan.rule.leader) could not be made the leader of term \(self.claim.term): \(failure)",
             exclude: plan.rule.leader)
