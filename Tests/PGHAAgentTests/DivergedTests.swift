@@ -88,7 +88,8 @@ import Testing
             node: self.node, savedAt: 0, term: Term(2), leader: self.node, systemIdentifier: 1, timeline: TimelineID(1),
             from: LSN(1), to: LSN(2))
         let names = [
-            "1663/5/99": "postgres.pgha.heartbeat", "1663/5/9": "postgres.public.u", "1663/5/8": "postgres.public.t_pkey",
+            "1663/5/99": "postgres.pgha.heartbeat", "1663/5/9": "postgres.public.u",
+            "1663/5/8": "postgres.public.t_pkey",
         ]
         summary.take(scan, names: lines.count == 8 ? names.merging(["1663/5/7": "postgres.public.t"]) { $1 } : names)
         return summary
