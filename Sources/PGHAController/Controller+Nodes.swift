@@ -105,7 +105,10 @@ extension Controller {
 
     private func listen(to node: NodeSpec) async {
         while !Task.isCancelled, let record = self.nodes[node.name], record.spec.agent == node.agent {
-            for await facts in record.access.facts() { self.deliver(.agent(node.name, facts)) }
+            for await facts in record.access.facts() {
+                self.deliver(.agent(node.name, facts))
+                self.noteDiverged(facts, record.access)
+            }
             try? await Task.sleep(for: .milliseconds(200))
         }
     }

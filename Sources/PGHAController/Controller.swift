@@ -43,6 +43,7 @@ package actor Controller {
     let requiredScripts: [Int]
     var isAdopting = false
     var applied: [NodeName: AppliedSettings] = [:]
+    var divergedNotes = DivergedNotes()
     /// When the limits that servers run with were read last.
     var limitsReadAt: Moment?
 

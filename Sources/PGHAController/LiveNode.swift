@@ -183,6 +183,16 @@ package struct LiveNode: NodeAccess {
 
     package func restart() async throws { try await self.requireAgent("Restart its server by hand.").restart() }
 
+    package func diverged() async throws -> [DivergedEntry] { try await self.requireAgent("").diverged() }
+
+    package func diverged(_ name: DivergedName) async throws -> DivergedEntry {
+        try await self.requireAgent("").diverged(name)
+    }
+
+    package func dropDiverged(_ name: DivergedName) async throws -> DivergedEntry {
+        try await self.requireAgent("").dropDiverged(name)
+    }
+
     private func requireAgent(_ hint: String) throws -> AgentClient {
         guard let agent = self.agent else {
             throw AgentFailure(code: "no_agent", message: "\(self.spec.name) has no agent", hint: hint)

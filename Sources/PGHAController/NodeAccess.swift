@@ -1,3 +1,4 @@
+package import PGHAClient
 package import PGHACore
 
 /// One node as the controller reaches it: its server over libpq, its host through the agent.
@@ -24,6 +25,17 @@ package protocol NodeAccess: Sendable {
 
     /// An operator's restart of the server, through the agent.
     func restart() async throws
+
+    // MARK: What is kept of a diverged server
+
+    /// The oldest first.
+    func diverged() async throws -> [DivergedEntry]
+
+    /// Throws an ``AgentFailure`` with the code `unknown_diverged` when the node has no such thing.
+    func diverged(_ name: DivergedName) async throws -> DivergedEntry
+
+    /// Removes it for good.
+    func dropDiverged(_ name: DivergedName) async throws -> DivergedEntry
 
     // MARK: Reading
 

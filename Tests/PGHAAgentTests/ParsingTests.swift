@@ -92,32 +92,6 @@ import Testing
         #expect(WALSegmentName.historyFileName(TimelineID(26)) == "0000001A.history")
     }
 
-    @Test func savedWALIsKeptForItsTimeAndTheNewestOfANodeForEver() throws {
-        let a = try #require(NodeName("a"))
-        func name(_ node: NodeName, _ seconds: Int64) -> String {
-            DivergedFiles.directoryName(node: node, timeline: TimelineID(2), seconds: seconds)
-        }
-        let b = try #require(NodeName("b_c"))
-        let names = [name(a, 1000), name(a, 2000), name(a, 3000), name(b, 500), "notes", name(a, 400) + "_data"]
-        #expect(DivergedFiles.expired(names, before: 2500) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
-        #expect(DivergedFiles.expired(names, before: .max) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
-        #expect(DivergedFiles.expired(names, before: 0) == [])
-    }
-
-    @Test func heartbeatsAreCountedApart() {
-        var scan = DivergedScan()
-        for line in [
-            "rmgr: Heap len (rec/tot): 72/72, tx: 10, lsn: 0/01, prev 0/00, desc: HOT_UPDATE off 1, blkref #0: rel 1663/5/99 blk 0",
-            "rmgr: Transaction len (rec/tot): 34/34, tx: 10, lsn: 0/02, prev 0/01, desc: COMMIT 2026-11-21",
-            "rmgr: Heap len (rec/tot): 54/154, tx: 11, lsn: 0/03, prev 0/02, desc: INSERT off 1, blkref #0: rel 1663/5/7, blk 0",
-            "rmgr: Transaction len (rec/tot): 34/34, tx: 11, lsn: 0/04, prev 0/03, desc: COMMIT 2026-11-21",
-            "rmgr: Transaction len (rec/tot): 34/34, tx: 12, lsn: 0/05, prev 0/04, desc: ABORT 2026-11-21",
-        ] { scan.add(line) }
-        let counts = scan.counts { $0 == "1663/5/99" ? "postgres.pgha.heartbeat" : $0 }
-        #expect(counts == (heartbeats: 1, others: 1))
-        #expect(scan.relations == ["1663/5/99", "1663/5/7"])
-    }
-
     @Test func managedBlocksAreReplacedAndNeverPiledUp() throws {
         let files = ManagedFiles(
             node: try #require(NodeName("n1")),
