@@ -135,23 +135,23 @@ extension Coordinator {
         }
     }
 
-    /// Whether losing the leader now would leave the cluster without a leader.
-    package func atRiskReason(at now: Moment) -> String? {
+    package func atRiskReason(at now: Moment) -> String? { self.risk(at: now)?.words }
+
+    /// Why losing the leader now would leave the cluster without a leader; nil when it would not.
+    package func risk(at now: Moment) -> ClusterRisk? {
         guard let state = self.state, let rule = state.rule else { return nil }
-        if rule.copies == 1, state.spec.nodes.count > 1 {
-            return "commits have one copy: only \(rule.leader) can lead"
-        }
-        if state.openRules.count > 1 { return "a change of rule is not confirmed yet" }
+        if rule.copies == 1, state.spec.nodes.count > 1 { return .oneCopy(rule.leader) }
+        if state.openRules.count > 1 { return .unconfirmedRule }
         let attached = rule.followers.filter { self.streams($0, at: now) }
         if attached.count < rule.followersToDiscover {
-            return "\(attached.count) of \(rule.followers.count) standbys stream; "
-                + "\(rule.followersToDiscover) are needed to replace \(rule.leader)"
+            return .tooFewStandbys(
+                attached.count, of: rule.followers.count, needed: rule.followersToDiscover, leader: rule.leader)
         }
         if let copied = rule.followers.first(where: { self.namesakes(of: $0, at: now) > 1 }) {
-            return "two servers stream as \(copied): commits may have fewer copies than they seem to have"
+            return .namesakes(copied)
         }
         let candidates = attached.filter { state.spec[$0]?.nofailover != true }
-        return candidates.isEmpty ? "no standby may be promoted" : nil
+        return candidates.isEmpty ? .noCandidate : nil
     }
 
     private func nodeStatus(_ spec: NodeSpec, rule: Rule?, at now: Moment) -> ClusterStatus.Node {
