@@ -84,6 +84,11 @@ enum PoolerSettings {
             "A file in .pgpass format with the password of auth_user."),
         setting("auth_user", .name, .value("pgha_pooler"), "Who asks for verifiers."),
         setting("auth_database", .name, .value("postgres"), "Where verifiers are asked for."),
+        timeout(
+            "auth_cache", "0s",
+            "How long an answer counts without asking again. 0s: each log-in asks, while its client makes its proof. Longer: "
+                + "so long may a dropped role or a changed password still be let in, and a first log-in with a new password "
+                + "fail once."),
         setting(
             "allow_risky_settings", .boolean, .value("false"),
             "true: sessions may lower synchronous_commit, and so lose commits that were acknowledged."),
