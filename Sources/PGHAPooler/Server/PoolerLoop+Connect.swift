@@ -140,12 +140,13 @@ extension PoolerLoop {
         server.pointee.key = Unmanaged.passRetained(CancelKey(logIn.key))
         server.pointee.parameters = self.parameterTable.retain(logIn.sessionSettings)
         self.watchRoom(server)
-        pool.pointee.connectingCount -= 1
         pool.pointee.failures = 0
         pool.pointee.lastRefusal = []
         self.standbyAnswered(pool)
         self.setWelcome(of: pool, logIn)
         self.welcomeWaiting(pool)
+        // It counts as one to come until those that now wait for it have queued up: they need no other.
+        pool.pointee.connectingCount -= 1
         if !self.openCommits.isEmpty, pool.pointee.key.target == .leader { self.giveUpCommits(of: server.pointee.term) }
         if self.mustProve(server) { return self.prove(server) }
         self.giveBack(server)
