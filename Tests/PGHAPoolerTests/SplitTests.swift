@@ -19,6 +19,22 @@ struct SplitTests {
         try await self.aReadOfADyingStandbyIsAnsweredByAnother(rig)
     }
 
+    /// The list of names that may be called in a read, against a server's own word.
+    @Test func whatCountsAsAReadIsNotVolatile() async throws {
+        let server = try await ScratchPostgres.start()
+        let rows = try await server.query(
+            """
+            SELECT proname::text AS name, bool_or(provolatile = 'v') AS volatile FROM pg_proc
+            WHERE pronamespace = 'pg_catalog'::regnamespace GROUP BY proname
+            """)
+        var isVolatile: [String: Bool] = [:]
+        for row in rows { isVolatile[try row.string("name")] = try row.bool("volatile") }
+        for name in PureFunctions.builtIn {
+            #expect(isVolatile[name] == PureFunctions.volatileButPure.contains(name), "\(name)")
+        }
+        #expect(PureFunctions.volatileButPure.isSubset(of: PureFunctions.builtIn))
+    }
+
     private func readsGoToTheStandbyAndTheRestDoesNot(_ rig: ReadRig) throws {
         let (primary, standby) = (rig.primaryPort, rig.standbyPort())
         let client = try rig.writer()

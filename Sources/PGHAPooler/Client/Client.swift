@@ -110,6 +110,8 @@ struct Client: BitwiseCopyable {
     var since: UInt64
     /// What only its cancel key has; the rest of that names process, loop and place.
     var secret: UInt32 = 0
+    /// Seconds since 1970.
+    let connectedAt: UInt32
     var logIn: Unmanaged<LogIn>?
     /// Prepared statements by name; nil until the first.
     var statements: UnsafeMutablePointer<ClientStatements>?
@@ -121,11 +123,15 @@ struct Client: BitwiseCopyable {
     var unitCount: UInt32 = 0
     var unitSequence: UInt32 = 0
 
-    init(transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64) {
+    init(
+        transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64,
+        connectedAt: UInt32
+    ) {
         self.transport = transport
         self.index = index
         self.generation = generation
         self.role = role
         self.since = now
+        self.connectedAt = connectedAt
     }
 }

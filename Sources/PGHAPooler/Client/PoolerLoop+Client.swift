@@ -19,7 +19,8 @@ extension PoolerLoop {
                 to: Client(
                     transport: Transport(descriptor, isUnix: listener.isLocal), index: index,
                     generation: self.nextGeneration(),
-                    role: listener.role, now: self.now))
+                    role: listener.role, now: self.now,
+                    connectedAt: UInt32(truncatingIfNeeded: pgha_wall_clock() / 1_000_000)))
             client.pointee.logIn = Unmanaged.passRetained(self.newLogIn(descriptor, listener))
             guard self.mayLogIn(client) else { continue }
             let token = Token(.client, index: index, generation: client.pointee.generation)
