@@ -59,9 +59,10 @@ enum PoolerSettings {
                 + "a cancel request for a client that nobody on this host knows is passed on to them, encrypted as "
                 + "server_tls_mode says."),
         setting(
-            "server_sockets", .path, .unset("all servers are reached over TCP"),
+            "server_sockets", .path, .unset("where agents say"),
             "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "
-                + "controller lists with an address of this host is reached over the socket of its port found there."),
+                + "controller lists with an address of this host is reached over the socket of its port found there: a fifth "
+                + "cheaper than TCP, which is for those that the server refuses there. /nowhere: TCP alone."),
     ]
 
     private static let access: [Setting] = [

@@ -51,10 +51,10 @@ extension PoolerLoop {
         let nodes = (self.topology.leader.map { [$0] } ?? []) + self.topology.standbys
         guard !nodes.isEmpty else { return }
         let node = nodes[self.lookups.failures % nodes.count]
-        let descriptor = pgha_connect(node.host, node.port)
+        var target = self.target(node, user: lookup.user, database: lookup.database)
+        let descriptor = pgha_connect(target.address, node.port)
         guard descriptor >= 0 else { return self.lookupFailed("connect: error \(-descriptor)", isFinal: false) }
         self.lookups.generation = (self.lookups.generation &+ 1) & 0xFF_FFFF
-        var target = self.target(node, user: lookup.user, database: lookup.database)
         // Nobody's search_path has a say in what the query means (CVE-2025-12819).
         target.parameters = [.init("search_path", "pg_catalog"), .init("application_name", "pgha pooler")]
         let logIn = ServerLogIn(target, proof: self.proof(for: lookup.user))
@@ -105,7 +105,10 @@ extension PoolerLoop {
             case .more: continue
             case .blocked: return
             case .broken, .keysOutdated: return self.lookupFailed("the log-in failed", isFinal: false)
-            case .refused(let error): return self.lookupRefused(error)
+            case .refused(let error):
+                guard self.avoidsSocket(connection.logIn, after: error) else { return self.lookupRefused(error) }
+                self.closeLookup()
+                return self.askNext()
             case .ready:
                 connection.phase = .idle
                 self.lookups.failures = 0

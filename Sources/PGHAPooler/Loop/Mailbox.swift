@@ -98,6 +98,7 @@ extension PoolerLoop {
         self.limits = LoopLimits(configuration)
         self.balancer.limits = configuration.reads
         self.nextClientCheck = 0
+        self.socketRefusals = []
         self.reloadReads()
         for pool in self.pools.values { self.configure(pool) }
     }
