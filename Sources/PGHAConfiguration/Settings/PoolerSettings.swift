@@ -187,7 +187,8 @@ enum PoolerSettings {
             "resolve_commits", .boolean, .value("false"),
             "true: a COMMIT whose server died is answered with what became of it, asked of the new primary, in place of "
                 + "08007 (outcome unknown). Each COMMIT then carries a question for its transaction's id: one more "
-                + "statement for the server."),
+                + "statement for the server. An INSERT, UPDATE, DELETE or MERGE sent by itself runs between BEGIN, that "
+                + "question and COMMIT: three more."),
     ]
 
     private static let limits: [Setting] = [

@@ -42,7 +42,7 @@ extension PoolerLoop {
     /// this key.
     @discardableResult mutating func cancel(_ call: CancelCall) -> Bool {
         guard let client = self.client(of: call) else { return false }
-        guard client.pointee.phase == .active, let server = client.pointee.server, server.pointee.session.isBusy
+        guard client.pointee.isServed, let server = client.pointee.server, server.pointee.session.isBusy
         else { return true }
         self.cancelQuery(of: server)
         return true

@@ -69,6 +69,8 @@ extension PoolerLoop {
         case .waiting, .catchingUp:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .console: self.readConsole(client)
+        case .committing:
+            if let server = client.pointee.server, server.pointee.flags.contains(.unread) { self.relay(server) }
         case .attaching, .settling, .learning, .closing, .free: break
         }
     }
