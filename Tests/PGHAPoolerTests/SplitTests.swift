@@ -190,7 +190,7 @@ struct SplitTests {
     private func aReadOfADyingStandbyIsAnsweredByAnother(_ rig: ReadRig) async throws {
         let client = try rig.writer()
         client.send {
-            $0.query("SELECT current_setting('port') FROM (SELECT pg_sleep(1)) x")
+            $0.query(ReadRig.sleepsOn(rig.standbys[0]))
             $0.query("SELECT 'next'")
         }
         try await rig.standbys[0].wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
