@@ -22,6 +22,8 @@ package struct ClusterStatus: Hashable, Sendable {
         /// Age of the newest evidence; nil when there is none.
         package var evidenceAge: Duration?
         package var problems: [String]
+        /// Where its Unix socket is on its host, as its agent said last; nil when it never did.
+        package var socketDirectory: String?
 
         package init(
             spec: NodeSpec, role: Role, state: String, timeline: TimelineID?, position: LSN?, lagBytes: UInt64?,
@@ -164,6 +166,7 @@ extension Coordinator {
             lagBytes: nil, lagSeconds: nil, sync: .observer, postmasterPID: nil, agentPID: facts?.agentPID,
             evidenceAge: [view.observedAt, view.factsAt].compactMap { $0 }.max().map { now - $0 }, problems: [])
         if case .running(let pid)? = facts?.postmaster { node.postmasterPID = pid }
+        node.socketDirectory = view.facts?.socketDirectory
         if let rule, rule.cohort.contains(spec.name) { node.sync = rule.leader == spec.name ? .leader : .quorum }
         self.describe(&node, view, seen: seen, facts: facts, rule: rule, at: now)
         if let rule, spec.name != rule.leader, let seen, node.role == .standby,
