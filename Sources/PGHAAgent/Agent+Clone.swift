@@ -165,10 +165,10 @@ extension Agent {
         guard DurableFile.exists(directory.oldData) else { return }
         let seconds = Self.clockMicroseconds() / 1_000_000
         try await Offload.run {
-            let name = DivergedFiles.directoryName(node: node, timeline: TimelineID(0), seconds: seconds)
+            let name = DivergedName(node: node, timeline: TimelineID(0), savedAt: seconds, isWholeData: true)
             // Within its volume: that of the state directory may be another.
             let place = directory.volume == directory.root ? directory.diverged : directory.volume
-            try DurableFile.move(directory.oldData, to: "\(place)/\(name)_data")
+            try DurableFile.move(directory.oldData, to: "\(place)/\(name)")
         }
     }
 }

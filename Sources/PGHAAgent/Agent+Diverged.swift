@@ -9,10 +9,11 @@ import Synchronization
 extension Agent {
     /// Saves the WAL of the stopped server beyond `fork`, durably, with a summary.
     ///
-    /// - Parameter discard: with no room for it, go on without; otherwise that is a failure.
+    /// With no room for it, a request that discards goes on without; otherwise that is a failure.
+    ///
     /// - Returns: The directory; nil when it was discarded.
     func saveDiverged(
-        from fork: LSN, local: RejoinLocal, segmentSize: UInt64, leader: AgentUpstream, discard: Bool
+        from fork: LSN, local: RejoinLocal, segmentSize: UInt64, for request: RejoinRequest
     ) async throws -> String? {
         self.report("saving diverged WAL")
         let walDirectory = self.directory.data + "/pg_wal"
@@ -25,24 +26,29 @@ extension Agent {
                 end: end, segmentSize: segmentSize)
         }
         let now = Self.clockMicroseconds() / 1_000_000
-        let directoryName = DivergedFiles.directoryName(node: self.node, timeline: history.timeline, seconds: now)
-        let target = self.directory.diverged + "/" + directoryName
+        let name = DivergedName(node: self.node, timeline: history.timeline, savedAt: now)
+        let target = "\(self.directory.diverged)/\(name)"
         let needed = UInt64(names.count + 1) * segmentSize
         if let free = DurableFile.freeBytes(self.directory.diverged), free < needed {
-            guard discard else {
+            guard request.mode == .discard else {
                 throw Refusal.noRoom("Saving the WAL that only this server holds", needed: needed, free: free)
             }
             self.logger.warning("diverged WAL is given up: no room", metadata: ["needed_bytes": "\(needed)"])
             return nil
         }
-        let (scan, complete) = await self.scan(from: fork, to: end, history: history)
-        let translate = await self.relationNames(scan.relations) { sql, values, database in
-            try await self.leaderQuery(leader, sql, values, database: database)
+        let ranges = history.segments.filter { $0.end.map { $0 > fork } ?? true }.map { segment in
+            DivergedSummary.Range(
+                timeline: segment.timeline, from: max(fork, segment.begin ?? fork), to: segment.end ?? end)
         }
-        let summary = DivergedSummary(
-            node: self.node, savedAt: now, systemIdentifier: local.systemIdentifier, timeline: history.timeline,
-            first: fork, last: end, bytes: end.bytesAhead(of: fork), scan: scan, names: translate, files: names,
-            complete: complete)
+        let (scan, complete) = await self.scan(ranges)
+        let translate = await self.relationNames(scan.relations) { sql, values, database in
+            try await self.leaderQuery(request.leader, sql, values, database: database)
+        }
+        var summary = DivergedSummary(
+            node: self.node, savedAt: now, term: request.pledge.number.term, leader: request.leader.name,
+            systemIdentifier: local.systemIdentifier, timeline: history.timeline, from: fork, to: end, ranges: ranges,
+            files: names, complete: complete)
+        summary.take(scan, names: translate)
         try await self.copy(names, from: walDirectory, to: target, summary: summary)
         // Only now may the server be started: that replays, and recycles, WAL.
         await self.nameOwnRelations(scan, summary, in: target, known: translate)
@@ -101,18 +107,18 @@ extension Agent {
     }
 
     /// Reads the WAL beyond the fork. False when a part could not be read.
-    private func scan(from fork: LSN, to end: LSN, history: TimelineHistory) async -> (DivergedScan, Bool) {
+    private func scan(_ ranges: [DivergedSummary.Range]) async -> (DivergedScan, Bool) {
         let collected = Collected()
         var complete = true
-        for segment in history.segments where segment.end.map({ $0 > fork }) ?? true {
-            let start = max(fork, segment.begin ?? fork)
-            var arguments = [
-                "--path=\(self.directory.data)/pg_wal", "--start=\(start)", "--timeline=\(segment.timeline)",
-            ]
-            arguments.append("--end=\(segment.end ?? end)")
+        for range in ranges {
             let output = try? await Program.run(
-                self.programs.path("pg_waldump"), arguments,
-                lines: { line in collected.scan.withLock { $0.add(line) } })
+                self.programs.path("pg_waldump"),
+                [
+                    "--path=\(self.directory.data)/pg_wal", "--timeline=\(range.timeline)", "--start=\(range.from)",
+                    "--end=\(range.to)",
+                ],
+                // The times of commits are printed in this zone.
+                environment: ["TZ": "UTC"], lines: { line in collected.scan.withLock { $0.add(line) } })
             if output?.status != 0 { complete = false }
         }
         return (collected.scan.withLock { $0 }, complete)

@@ -9,13 +9,16 @@ extension Agent {
         return self.board.facts
     }
 
-    /// Disk, clock and `standby.signal`: a few system calls.
+    /// Disk, clock, `standby.signal` and what is kept of a diverged server: a few system calls.
     func refreshCheapFacts(_ kind: AgentEvent.Kind) async {
         let directory = self.directory
-        let (dataFree, walFree, signal) = await Offload.run {
+        // Work that saves WAL names its relations afterwards.
+        let isIdle = self.isIdle
+        let (dataFree, walFree, signal, kept) = await Offload.run {
             (
                 DurableFile.freeBytes(directory.volume), DurableFile.freeBytes(directory.data + "/pg_wal"),
-                DurableFile.exists(directory.standbySignal)
+                DurableFile.exists(directory.standbySignal),
+                isIdle ? DivergedPlaces(directory).names.map(\.description) : nil
             )
         }
         self.board.update(kind) { facts in
@@ -23,6 +26,7 @@ extension Agent {
             facts.walFreeBytes = walFree ?? dataFree
             facts.standbySignal = signal
             facts.clockMicroseconds = Self.clockMicroseconds()
+            if let kept { facts.diverged = kept.isEmpty ? nil : kept }
         }
     }
 

@@ -38,8 +38,7 @@ extension Agent {
         case .clone(let reason, let fork):
             if let fork, let local, let control {
                 result.saved = try await self.saveDiverged(
-                    from: fork, local: local, segmentSize: control.segmentSize, leader: request.leader,
-                    discard: request.mode == .discard)
+                    from: fork, local: local, segmentSize: control.segmentSize, for: request)
             }
             try await self.clone(request, reason: reason)
             result.method = "clone"
@@ -144,8 +143,7 @@ extension Agent {
         _ request: RejoinRequest, from fork: LSN, local: RejoinLocal, control: ControlData
     ) async throws -> AgentResult {
         let saved = try await self.saveDiverged(
-            from: fork, local: local, segmentSize: control.segmentSize, leader: request.leader,
-            discard: request.mode == .discard)
+            from: fork, local: local, segmentSize: control.segmentSize, for: request)
         do {
             try await self.rewind(request, control: control)
             return AgentResult(method: "rewind", saved: saved)

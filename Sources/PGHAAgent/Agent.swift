@@ -78,6 +78,7 @@ actor Agent {
         var facts = AgentFacts(node: node, agentPID: getpid(), postmaster: .absent, pledge: pledges.pledge)
         facts.passfile = directory.passfile
         facts.isAdopted = adopted != nil
+        facts.socketDirectory = adopted?.socketDirectory ?? directory.socketDirectory
         self.board = FactsBoard(facts)
     }
 

@@ -35,15 +35,15 @@ extension Agent {
         let now = ContinuousClock.now
         guard let seconds = self.setup?.keepDivergedSeconds, now >= self.nextPrune else { return }
         self.nextPrune = now + .seconds(60)
-        let path = self.directory.diverged
         let limit = Self.clockMicroseconds() / 1_000_000 - seconds
-        let names = await Offload.run { DivergedFiles.expired((try? DurableFile.list(path)) ?? [], before: limit) }
-        for name in names {
+        let places = DivergedPlaces(self.directory)
+        let expired = await Offload.run { DivergedFiles.expired(places.names, before: limit) }
+        for name in expired {
             do {
-                try await Offload.run { try DurableFile.removeTree("\(path)/\(name)") }
+                _ = try await self.removeDiverged(name)
                 self.logger.notice(
-                    "removed saved WAL that was kept long enough",
-                    metadata: ["directory": "\(path)/\(name)", "kept_seconds": "\(seconds)"])
+                    "removed what was kept of a diverged server for long enough",
+                    metadata: ["directory": "\(name)", "kept_seconds": "\(seconds)"])
             } catch {
                 self.logger.warning("saved WAL is not removed", metadata: ["directory": "\(name)", "why": "\(error)"])
             }

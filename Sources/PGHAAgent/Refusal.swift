@@ -105,6 +105,12 @@ enum Refusal {
             hint: "Check that it runs, and the address, access rules and password of pgha_replica.")
     }
 
+    static func unknownDiverged(_ name: String) -> AgentFailure {
+        AgentFailure(
+            code: "unknown_diverged", message: "This node keeps nothing named '\(name)'",
+            hint: "See `pgha diverged list`.")
+    }
+
     static func noRoom(_ what: String, needed: UInt64, free: UInt64) -> AgentFailure {
         AgentFailure(
             code: "no_room", message: "\(what) needs \(needed) bytes, \(free) are free",

@@ -97,6 +97,21 @@ package struct AgentClient: Sendable {
         try await self.post("/v1/settings", request, timeout: timeout)
     }
 
+    /// `GET /v1/diverged`: what the agent keeps of a server that had diverged.
+    package func diverged(timeout: Duration = .seconds(3)) async throws -> [DivergedEntry] {
+        let list: DivergedList = try await self.send("GET", "/v1/diverged", body: nil, timeout: timeout)
+        return list.entries
+    }
+
+    package func diverged(_ name: DivergedName, timeout: Duration = .seconds(3)) async throws -> DivergedEntry {
+        try await self.send("GET", "/v1/diverged/\(name)", body: nil, timeout: timeout)
+    }
+
+    /// Removes it for good. A removal that outlasts `timeout` goes on.
+    package func dropDiverged(_ name: DivergedName, timeout: Duration = .seconds(60)) async throws -> DivergedEntry {
+        try await self.send("DELETE", "/v1/diverged/\(name)", body: nil, timeout: timeout)
+    }
+
     /// The stream of `GET /v1/events`: the facts, then a value for each change and each second.
     ///
     /// Ends with an error when the agent goes away or falls silent for three seconds; never ends by itself.

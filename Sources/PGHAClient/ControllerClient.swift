@@ -63,6 +63,16 @@ package struct ControllerClient: Sendable {
         try await self.send("POST", "/v1/restart", request)
     }
 
+    package func diverged() async throws(ControllerFailure) -> DivergedReport { try await self.get("/v1/diverged") }
+
+    package func diverged(_ name: DivergedName) async throws(ControllerFailure) -> DivergedEntry {
+        try await self.get("/v1/diverged/\(name)")
+    }
+
+    package func dropDiverged(_ name: DivergedName) async throws(ControllerFailure) -> DivergedEntry {
+        try await self.send("DELETE", "/v1/diverged/\(name)", Nothing(), timeout: .seconds(90))
+    }
+
     package func nodes() async throws(ControllerFailure) -> NodesReport { try await self.get("/v1/nodes") }
 
     package func addNode(_ node: NodeDocument) async throws(ControllerFailure) -> Accepted {

@@ -17,7 +17,7 @@ extension Controller {
     /// For Prometheus.
     package func metricsText() async -> String {
         var details = ControllerMetrics.Details(
-            risk: self.coordinator.risk, slots: self.coordinator.slots(at: self.now),
+            risk: self.coordinator.risk(at: self.now), slots: self.coordinator.slots(at: self.now),
             plan: try? await self.plan(target: nil))
         let phase = self.past.phase
         if !RecentPast.isResting(phase.name) { details.phaseAge = self.now - phase.since }

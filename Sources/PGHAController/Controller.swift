@@ -46,6 +46,7 @@ package actor Controller {
     let requiredScripts: [Int]
     var isAdopting = false
     var applied: [NodeName: AppliedSettings] = [:]
+    var divergedNotes = DivergedNotes()
     /// When the limits that servers run with were read last.
     var limitsReadAt: Moment?
 
@@ -162,9 +163,7 @@ package actor Controller {
 
     /// Goes on with a switchover as soon as no pooler has a transaction left on the old leader.
     private func endDrain() {
-        guard case .failover(let machine) = self.coordinator.activity, machine.isDraining,
-            self.poolers.waiting(for: machine.claim.term).isEmpty
-        else { return }
+        guard let claim = self.coordinator.draining, self.poolers.waiting(for: claim.term).isEmpty else { return }
         self.start { await self.deliver(.drained) }
     }
 

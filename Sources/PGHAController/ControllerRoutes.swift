@@ -68,6 +68,10 @@ package struct ControllerRoutes: Sendable {
             let target = try request.uri.queryParameters.get("target").map { try nodeName($0) }
             return try json(try await controller.plan(target: target))
         }
+        router.get("/v1/diverged") { _, _ in try json(await controller.divergedReport()) }
+        router.get("/v1/diverged/:name") { _, context in
+            try json(try await controller.diverged(try divergedName(context)))
+        }
         router.get("/v1/nodes") { _, _ in try json(NodesReport(try await controller.currentSpec().nodes)) }
     }
 
@@ -154,6 +158,9 @@ package struct ControllerRoutes: Sendable {
             let node = try await decode(RestartCommand.self, request, context).node.map { try nodeName($0) }
             return try json(try await controller.restart(node), status: .accepted)
         }
+        group.delete("/v1/diverged/:name") { _, context in
+            try json(try await controller.dropDiverged(try divergedName(context)))
+        }
         group.post("/v1/store/adopt") { request, context in
             let spec = try await decode(StoreAdoptRequest.self, request, context).spec?.spec()
             if let spec { try controller.requireSound(spec) }
@@ -207,6 +214,15 @@ enum NodeHealth {
         default: return nil
         }
     }
+}
+
+private func divergedName(_ context: BasicRequestContext) throws -> DivergedName {
+    let text = try context.parameters.require("name")
+    guard let name = DivergedName(text) else {
+        throw ControllerRefusal.invalid(
+            "'\(text)' is not the name of something saved", hint: "Give a whole name out of 'pgha diverged list'.")
+    }
+    return name
 }
 
 func nodeName(_ text: String) throws(ControllerRefusal) -> NodeName {

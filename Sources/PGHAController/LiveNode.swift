@@ -174,13 +174,24 @@ package struct LiveNode: NodeAccess {
         }
     }
 
-    package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool) async throws {
+    package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool, members: [NodeName]?) async throws {
         try await self.control.warmUp()
         try await self.slots.ensureSlots(positions.keys.sorted())
+        if let members { try await self.slots.dropSlots(except: members) }
         if advance { try await self.slots.advanceSlots(to: positions.compactMapValues { $0 }) }
     }
 
     package func restart() async throws { try await self.requireAgent("Restart its server by hand.").restart() }
+
+    package func diverged() async throws -> [DivergedEntry] { try await self.requireAgent("").diverged() }
+
+    package func diverged(_ name: DivergedName) async throws -> DivergedEntry {
+        try await self.requireAgent("").diverged(name)
+    }
+
+    package func dropDiverged(_ name: DivergedName) async throws -> DivergedEntry {
+        try await self.requireAgent("").dropDiverged(name)
+    }
 
     private func requireAgent(_ hint: String) throws -> AgentClient {
         guard let agent = self.agent else {

@@ -1,3 +1,4 @@
+package import PGHAClient
 package import PGHACore
 
 /// One node as the controller reaches it: its server over libpq, its host through the agent.
@@ -18,11 +19,23 @@ package protocol NodeAccess: Sendable {
     func facts() -> AsyncStream<AgentFacts>
 
     /// Regular care: the session for orders is open, each peer has its reserved physical slot. With `advance` (on a
-    /// standby) moves it to what the peer has, where that is known.
-    func keepSlots(_ peers: [NodeName: LSN?], advance: Bool) async throws
+    /// standby) moves it to what the peer has, where that is known. `members`: all servers of the cluster; slots that
+    /// others left behind are dropped. Nil: none is.
+    func keepSlots(_ peers: [NodeName: LSN?], advance: Bool, members: [NodeName]?) async throws
 
     /// An operator's restart of the server, through the agent.
     func restart() async throws
+
+    // MARK: What is kept of a diverged server
+
+    /// The oldest first.
+    func diverged() async throws -> [DivergedEntry]
+
+    /// Throws an ``AgentFailure`` with the code `unknown_diverged` when the node has no such thing.
+    func diverged(_ name: DivergedName) async throws -> DivergedEntry
+
+    /// Removes it for good.
+    func dropDiverged(_ name: DivergedName) async throws -> DivergedEntry
 
     // MARK: Reading
 

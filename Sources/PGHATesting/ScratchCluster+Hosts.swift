@@ -1,4 +1,5 @@
 internal import Glibc
+internal import PGHAClient
 package import PGHACore
 package import PGHAPostgres
 
@@ -96,6 +97,13 @@ extension ScratchCluster {
         var text = readFile(output) ?? ""
         while text.hasSuffix("\n") { text.removeLast() }
         return text
+    }
+
+    /// Runs `pgha` against this controller; throws with its output when it fails.
+    package func pgha(_ arguments: String...) async throws {
+        try await run(
+            ["\(self.directory)/pgha"] + arguments
+                + ["--controller", self.client.baseURL, "--token-file", "\(self.directory)/token"])
     }
 
     /// Copies the logs of all processes into the directory, best effort.

@@ -71,11 +71,11 @@ package final class ScratchNetwork: Sendable {
     func remove() {
         for host in self.hosts { host.closePipe() }
         for host in self.hosts { host.waitForExit() }
-        // By name: the kernel takes a namespace's links down some time after its last process.
-        for link in self.hosts.indices.map({ "pgha-h\($0)" }) + [Self.bridge] {
-            let words = [Self.program, "link", "del", link]
-            (try? ChildProcess(arguments: words, dropsPrivileges: false))?.waitForExit()
-        }
+        // By name: the kernel takes a namespace's links down some time after its last process; some are gone by then.
+        let links = self.hosts.indices.map { "pgha-h\($0)" } + [Self.bridge]
+        let line = links.map { "\(Self.program) link del \($0)" }.joined(separator: "; ")
+        let words = ["/bin/bash", "-c", "{ \(line); } 2>/dev/null"]
+        (try? ChildProcess(arguments: words, dropsPrivileges: false))?.waitForExit()
     }
 
     /// IPv4 address of the host with this number, from 0.

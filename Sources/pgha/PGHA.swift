@@ -14,7 +14,7 @@ struct PGHA: AsyncParsableCommand {
             CommandGroup(
                 name: "Cluster:",
                 subcommands: [
-                    InitCommand.self, CheckCommand.self, StatusCommand.self, HistoryCommand.self,
+                    InitCommand.self, CheckCommand.self, StatusCommand.self, HistoryCommand.self, DivergedCommand.self,
                     FailoverCommandLine.self,
                     SwitchoverCommandLine.self, RejoinCommandLine.self, RestartCommandLine.self, PauseCommand.self,
                     ResumeCommand.self, NodeCommandLine.self, ConfigCommand.self, SchemaCommand.self, StoreCommand.self,

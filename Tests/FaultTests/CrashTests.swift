@@ -153,11 +153,7 @@ extension Faults {
                     try drill.start(old)
                     let third = try? await drill.gap(
                         "its successor killed at once", since: again, notBy: new, timeout: .seconds(20))
-                    withKnownIssue(
-                        "a server that must be rewound first is no copy for a failover", isIntermittent: true
-                    ) {
-                        #expect(third != nil)
-                    }
+                    #expect(third != nil)
                     try drill.start(new)
                     _ = try await drill.complete()
                 }

@@ -92,30 +92,27 @@ import Testing
         #expect(WALSegmentName.historyFileName(TimelineID(26)) == "0000001A.history")
     }
 
-    @Test func savedWALIsKeptForItsTimeAndTheNewestOfANodeForEver() throws {
-        let a = try #require(NodeName("a"))
-        func name(_ node: NodeName, _ seconds: Int64) -> String {
-            DivergedFiles.directoryName(node: node, timeline: TimelineID(2), seconds: seconds)
+    @Test func localConnectionsAreLetInByPasswordsWhereOthersAre() throws {
+        func rule(_ user: String, _ address: String, _ method: String) -> HBARule {
+            HBARule(type: "hostssl", database: "all", user: user, address: address, method: method)
         }
-        let b = try #require(NodeName("b_c"))
-        let names = [name(a, 1000), name(a, 2000), name(a, 3000), name(b, 500), "notes", name(a, 400) + "_data"]
-        #expect(DivergedFiles.expired(names, before: 2500) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
-        #expect(DivergedFiles.expired(names, before: .max) == [name(a, 400) + "_data", name(a, 1000), name(a, 2000)])
-        #expect(DivergedFiles.expired(names, before: 0) == [])
-    }
-
-    @Test func heartbeatsAreCountedApart() {
-        var scan = DivergedScan()
-        for line in [
-            "rmgr: Heap len (rec/tot): 72/72, tx: 10, lsn: 0/01, prev 0/00, desc: HOT_UPDATE off 1, blkref #0: rel 1663/5/99 blk 0",
-            "rmgr: Transaction len (rec/tot): 34/34, tx: 10, lsn: 0/02, prev 0/01, desc: COMMIT 2026-11-21",
-            "rmgr: Heap len (rec/tot): 54/154, tx: 11, lsn: 0/03, prev 0/02, desc: INSERT off 1, blkref #0: rel 1663/5/7, blk 0",
-            "rmgr: Transaction len (rec/tot): 34/34, tx: 11, lsn: 0/04, prev 0/03, desc: COMMIT 2026-11-21",
-            "rmgr: Transaction len (rec/tot): 34/34, tx: 12, lsn: 0/05, prev 0/04, desc: ABORT 2026-11-21",
-        ] { scan.add(line) }
-        let counts = scan.counts { $0 == "1663/5/99" ? "postgres.pgha.heartbeat" : $0 }
-        #expect(counts == (heartbeats: 1, others: 1))
-        #expect(scan.relations == ["1663/5/99", "1663/5/7"])
+        var files = ManagedFiles(
+            node: try #require(NodeName("n1")),
+            setup: ServerSetup(
+                port: 5432,
+                access: [
+                    rule("evil", "all", "reject"), rule("app", "samenet", "md5"), rule("old", "all", "ldap"),
+                    rule("all", "all", "scram-sha-256"),
+                ]), socketDirectory: "/run/x", systemUser: "alice")
+        func locals() -> [Substring] {
+            files.accessRules("").split(separator: "\n").filter { $0.hasPrefix("local all ") && !$0.contains("peer") }
+        }
+        #expect(locals() == ["local all evil reject", "local all app md5"])
+        // Its administrator's own lines decide.
+        files.adopted = AdoptedServer(
+            data: "/srv/data", options: [], configFile: "/srv/data/postgresql.conf", hbaFile: "/srv/data/pg_hba.conf",
+            identFile: "/srv/data/pg_ident.conf", settings: [:], hasChecksums: true)
+        #expect(locals() == [])
     }
 
     @Test func managedBlocksAreReplacedAndNeverPiledUp() throws {
@@ -130,8 +127,8 @@ import Testing
         let once = files.accessRules("local all all peer\n")
         #expect(files.accessRules(once) == once)
         #expect(once.hasPrefix("# pgha begin\nlocal all postgres peer map=pgha\n"))
-        #expect(
-            once.contains("host all app samenet scram-sha-256\n") && once.hasSuffix("# pgha end\nlocal all all peer\n"))
+        #expect(once.contains("host all app samenet scram-sha-256\nlocal all app scram-sha-256\n# pgha end\n"))
+        #expect(once.hasSuffix("# pgha end\nlocal all all peer\n"))
         #expect(once.contains("\nhost postgres pgha_pooler 10.0.0.0/8 scram-sha-256\n"))
         let main = files.mainConfiguration("port = 1\n")
         #expect(files.mainConfiguration(main) == main && main.hasSuffix("include = 'pgha.conf'\n# pgha end\n"))

@@ -189,10 +189,47 @@ extension AgentServerTests {
         try await new.sql("SET synchronous_commit = local; INSERT INTO t VALUES (2)")
     }
 
+    private func checkKept(_ old: AgentRig, _ saved: String) async throws {
+        let listed = try #require(try await old.client.diverged().first)
+        let name = try #require(DivergedName(listed.name))
+        #expect(listed.path == saved && listed.summary?.changes == nil)
+        try await old.eventually("the facts name it") { try await old.facts().diverged == [listed.name] }
+        let whole = try #require(try await old.client.diverged(name).summary)
+        #expect(whole.term == Term(2) && whole.commits >= 1 && whole.complete)
+        #expect(whole.changes?.first { $0.relation == "postgres.public.t" }?.inserted == 100)
+        let transaction = try #require(whole.transactions?.first { !$0.changes.isEmpty })
+        // By the clock of this host, in whatever zone its programs print.
+        let committed = try #require(transaction.committed)
+        #expect(abs(committed / 1_000_000 - listed.savedAt) < 600)
+    }
+
+    @Test func whatIsKeptIsDroppedByItsWholeNameOnly() async throws {
+        try await withAgents(["n1"]) { rigs in
+            let rig = rigs[0]
+            let kept = "20200101T000000Z_n1_tl1"
+            let path = "\(rig.directory)/diverged"
+            for name in [kept, "mine"] {
+                try DurableFile.makeDirectory("\(path)/\(name)")
+                try DurableFile.write("x", to: "\(path)/\(name)/summary.json")
+            }
+            if geteuid() == 0 { try await rig.giveToServerUser(path) }
+            #expect(try await rig.client.diverged().map(\.name) == [kept])
+            let other = try #require(DivergedName("20200101T000000Z_n1_tl2"))
+            await #expect { try await rig.client.dropDiverged(other) } throws: {
+                ($0 as? AgentFailure)?.code == "unknown_diverged"
+            }
+            // Its summary cannot be read: it can be dropped nevertheless.
+            #expect(try await rig.client.dropDiverged(try #require(DivergedName(kept))).summary == nil)
+            #expect(try DurableFile.list(path) == ["mine"])
+            #expect(try await rig.facts().diverged == nil)
+        }
+    }
+
     private func checkRejoined(_ old: AgentRig, _ new: AgentRig, saved: String) async throws {
         let summary = try #require(try DurableFile.read(saved + "/summary.json"))
         #expect(summary.contains("postgres.public.t"))
         #expect(try DurableFile.list(saved).contains { $0.utf8.count == 24 })
+        try await self.checkKept(old, saved)
         try await old.eventually("it streams and has the new leader's rows only") {
             try await old.sql("SELECT string_agg(i::text, ',' ORDER BY i) FROM t") == "1,2"
         }

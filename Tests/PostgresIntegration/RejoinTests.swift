@@ -53,20 +53,52 @@ extension RealClusters { @Suite struct RejoinTests {
             let summary = try #require(FileManager.default.contents(atPath: "\(path)/summary.json"))
             let text = String(decoding: summary, as: UTF8.self)
             print(text)
-            let fields = try JSONDecoder().decode(Summary.self, from: summary)
+            let fields = try JSONDecoder().decode(DivergedSummary.self, from: summary)
             #expect(fields.commits >= 1)
             #expect(fields.bytes > 500)
             #expect(fields.relations.contains { $0.hasSuffix("public.ids") })
             // The new leader never had this one: the diverged server named it.
             #expect(fields.relations.contains("postgres.public.only_here"))
             #expect(!fields.relations.contains { $0.hasPrefix("file ") })
+            try await self.checkIsShownAndDropped(fields, path: path, cluster)
         }
     }
 
-    private struct Summary: Decodable {
-        var commits: Int
-        var bytes: UInt64
-        var relations: [String]
+    /// Over the controller, as `pgha diverged` does.
+    private func checkIsShownAndDropped(
+        _ summary: DivergedSummary, path: String, _ cluster: ScratchCluster
+    ) async throws {
+        let listed = try await cluster.client.diverged()
+        #expect(listed.unknown == [] && listed.entries.map(\.summary) == [summary.brief])
+        let name = try #require(listed.entries.first.flatMap { DivergedName($0.name) })
+        #expect(try await cluster.client.diverged(name).summary == summary)
+        #expect(summary.changes?.first { $0.relation == "postgres.public.only_here" }?.inserted == 500)
+        #expect(summary.transactions?.contains { $0.changes.first?.inserted == 500 } == true)
+        func history() async throws -> [HistoryReport.Entry] {
+            try await cluster.client.history(limit: 500).entries.filter { $0.kind == "diverged" }
+        }
+        let deadline = ContinuousClock.now + .seconds(60)
+        while try await history().isEmpty, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let noted = try await history()
+        #expect(noted.count == 1)
+        #expect(noted.first?.detail.contains("postgres.public.only_here") == true)
+        let other = DivergedName(node: name.node, timeline: name.timeline, savedAt: 0)
+        await #expect {
+            try await cluster.client.dropDiverged(other)
+        } throws: { error in
+            guard case .refused(let refusal) = error as? ControllerFailure else { return false }
+            return refusal.code == "not_found"
+        }
+        await #expect {
+            try await cluster.pgha("diverged", "drop", "\(name)")
+        } throws: { "\($0)".contains("nothing was dropped") }
+        #expect(FileManager.default.fileExists(atPath: path))
+        try await cluster.pgha("diverged", "drop", "\(name)", "--yes")
+        #expect(!FileManager.default.fileExists(atPath: path))
+        #expect(try await cluster.client.diverged().entries == [])
+        #expect(try await history().map(\.detail).first?.hasPrefix("\(name) was dropped as asked") == true)
     }
 
     @Test func aStandbyPromotedByHandIsSeenNeverCountedAndRebuiltOnRequestOnly() async throws {

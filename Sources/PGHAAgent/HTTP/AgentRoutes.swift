@@ -27,9 +27,30 @@ enum AgentRoutes {
         self.post("/v1/restart", router) { try await agent.restart($0) }
         self.post("/v1/reload", router) { try await agent.reload($0) }
         self.post("/v1/settings", router) { try await agent.apply($0) }
+        self.addDiverged(to: router, agent)
         HealthRoutes.add(to: router, agent)
         MetricsRoute.add(to: router, agent)
         return router
+    }
+
+    private static func addDiverged(to router: Router<Context>, _ agent: Agent) {
+        router.get("/v1/diverged") { _, _ in try JSONAnswer.make(await agent.divergedList()) }
+        router.get("/v1/diverged/:name") { _, context in
+            let name = try context.parameters.require("name")
+            return try await self.answer { try await agent.diverged(name) }
+        }
+        router.delete("/v1/diverged/:name") { _, context in
+            let name = try context.parameters.require("name")
+            return try await self.answer { try await agent.dropDiverged(name) }
+        }
+    }
+
+    private static func answer(_ act: () async throws -> some Encodable) async throws -> Response {
+        do {
+            return try JSONAnswer.make(try await act())
+        } catch let failure as AgentFailure {
+            return try JSONAnswer.failure(failure)
+        }
     }
 
     private static func post<Body: Decodable & Sendable>(
@@ -37,11 +58,7 @@ enum AgentRoutes {
         _ act: @escaping @Sendable (Body) async throws -> AgentResult
     ) {
         router.post(path) { request, _ in
-            do {
-                return try JSONAnswer.make(try await act(try await JSONAnswer.body(request, as: Body.self)))
-            } catch let failure as AgentFailure {
-                return try JSONAnswer.failure(failure)
-            }
+            try await self.answer { try await act(try await JSONAnswer.body(request, as: Body.self)) }
         }
     }
 

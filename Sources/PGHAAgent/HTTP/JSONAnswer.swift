@@ -29,6 +29,7 @@ enum JSONAnswer {
         case "older_pledge", "busy", "superseded", "foreign_cluster", "data_directory_not_empty", "half_rewound",
             "standby_signal_missing", "no_data_directory", "rebuild_needed", "not_running", "no_setup":
             .conflict
+        case "unknown_diverged": .notFound
         case "leader_unreadable": .badGateway
         case "no_room": .init(code: 507, reasonPhrase: "Insufficient Storage")
         default: .internalServerError

@@ -24,10 +24,11 @@ enum Program {
     /// Cancellation ends the program: SIGINT first, so that pg_basebackup tidies up, SIGKILL after 2 s.
     ///
     /// - Parameters:
+    ///   - environment: goes over what every program gets.
     ///   - lines: gets each line of standard output at once.
     ///   - progress: gets each line of standard error (ended by newline or carriage return) at once.
     static func run(
-        _ path: String, _ arguments: [String], passfile: String? = nil,
+        _ path: String, _ arguments: [String], passfile: String? = nil, environment: [String: String] = [:],
         lines: (@Sendable (String) -> Void)? = nil, progress: (@Sendable (String) -> Void)? = nil
     ) async throws -> Output {
         let output = try Pipe()
@@ -37,7 +38,8 @@ enum Program {
             defer { [null, output.write, error.write].forEach { _ = close($0) } }
             do {
                 return try Spawn.start(
-                    path, arguments, environment: Spawn.environment(passfile: passfile),
+                    path, arguments,
+                    environment: Spawn.environment(passfile: passfile).merging(environment) { $1 },
                     streams: .init(input: null, output: output.write, error: error.write))
             } catch let failure {
                 [output.read, error.read].forEach { _ = close($0) }

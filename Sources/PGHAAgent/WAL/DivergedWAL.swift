@@ -1,56 +1,38 @@
 import FoundationEssentials
-import Glibc
+import PGHAClient
 import PGHACore
 
-/// What only this server held when it was rewound or copied anew: kept as files, and summed up for people.
-struct DivergedSummary: Codable, Hashable, Sendable {
-    var node: NodeName
-    /// Seconds since 1970.
-    var savedAt: Int64
-    var systemIdentifier: UInt64
-    var timeline: TimelineID
-    /// The last position shared with the new leader, and the end of what is saved.
-    var first: LSN
-    var last: LSN
-    /// Bytes of WAL between the two.
-    var bytes: UInt64
-    /// Commits other than the agent's own heartbeats.
-    var commits: Int
-    var heartbeatCommits: Int
-    /// Relations that were written to, catalogs left out: names where the new leader or this server knows them, else
-    /// `file 16384 of database 5 in tablespace 1663`.
-    var relations: [String]
-    /// The saved files.
-    var files: [String]
-    /// Whether all WAL could be read; if not, the counts are lower bounds.
-    var complete: Bool
-
-    init(
-        node: NodeName, savedAt: Int64, systemIdentifier: UInt64, timeline: TimelineID, first: LSN, last: LSN,
-        bytes: UInt64, scan: DivergedScan, names: [String: String], files: [String], complete: Bool
-    ) {
-        self.node = node
-        self.savedAt = savedAt
-        self.systemIdentifier = systemIdentifier
-        self.timeline = timeline
-        self.first = first
-        self.last = last
-        self.bytes = bytes
-        self.commits = 0
-        self.heartbeatCommits = 0
-        self.relations = []
-        self.files = files
-        self.complete = complete
-        self.take(scan, names: names)
-    }
-
+extension DivergedSummary {
     /// Counts and names what was found, by the names that are known now.
     mutating func take(_ scan: DivergedScan, names: [String: String]) {
-        let counts = scan.counts { names[$0] ?? $0 }
-        self.commits = counts.others
-        self.heartbeatCommits = counts.heartbeats
-        self.relations = scan.relations.filter { !DivergedScan.isShared($0) }.map { names[$0] ?? Self.numbers($0) }
-            .filter { !DivergedScan.isHeartbeat($0) && !$0.contains(".pg_catalog.") }.sorted()
+        func name(_ file: String) -> String { names[file] ?? Self.numbers(file) }
+        self.relations = scan.relations.filter { !DivergedScan.isShared($0) }.map(name)
+            .filter { !DivergedScan.isHeartbeat($0) && !Self.isCatalog($0) }.sorted()
+        let heartbeats = scan.kinds.filter { relations, _ in
+            !relations.isEmpty && relations.allSatisfy { DivergedScan.isHeartbeat(name($0)) }
+        }
+        let others = scan.kinds.filter { heartbeats[$0.key] == nil }.values
+        self.heartbeatCommits = heartbeats.values.reduce(0) { $0 + $1.count }
+        self.commits = others.reduce(0) { $0 + $1.count }
+        self.firstCommit = others.compactMap(\.firstCommit).min()
+        self.lastCommit = others.compactMap(\.lastCommit).max()
+        var rows: [String: DivergedScan.Rows] = [:]
+        for kind in others { rows.merge(kind.rows) { $0 + $1 } }
+        self.changes = Self.changes(rows, name: name)
+        self.transactions = others.flatMap(\.first).sorted { $0.order < $1.order }.prefix(Self.keptTransactions).map {
+            Transaction(id: $0.id, committed: $0.time, changes: Self.changes($0.rows, name: name))
+        }
+    }
+
+    private static func changes(_ rows: [String: DivergedScan.Rows], name: (String) -> String) -> [Change] {
+        rows.filter { !DivergedScan.isShared($0.key) }.map { file, rows in
+            Change(relation: name(file), inserted: rows.inserted, updated: rows.updated, deleted: rows.deleted)
+        }.filter { !Self.isCatalog($0.relation) }.sorted { $0.relation < $1.relation }
+    }
+
+    /// Also of what is too long for its row: that row is counted.
+    private static func isCatalog(_ name: String) -> Bool {
+        name.contains(".pg_catalog.") || name.contains(".pg_toast.")
     }
 
     private static func numbers(_ file: String) -> String {
@@ -63,63 +45,9 @@ struct DivergedSummary: Codable, Hashable, Sendable {
     var text: String {
         get throws {
             let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
         }
-    }
-}
-
-/// Counts commits and the relations they touched from `pg_waldump`'s lines.
-struct DivergedScan: Sendable {
-    /// Commits by the set of relations that their transaction wrote.
-    private(set) var commits: [Set<String>: Int] = [:]
-    private var open: [UInt32: Set<String>] = [:]
-    private(set) var relations: Set<String> = []
-
-    mutating func add(_ line: String) {
-        let transaction = Self.number(after: "tx:", in: line)
-        for relation in Self.relations(in: line) {
-            self.relations.insert(relation)
-            if let transaction, transaction != 0 { self.open[transaction, default: []].insert(relation) }
-        }
-        guard let transaction, line.contains("desc: COMMIT") else { return }
-        self.commits[self.open.removeValue(forKey: transaction) ?? [], default: 0] += 1
-    }
-
-    /// Commits whose every relation is named a heartbeat's by `name`, and the others.
-    func counts(name: (String) -> String) -> (heartbeats: Int, others: Int) {
-        var heartbeats = 0
-        var others = 0
-        for (relations, count) in self.commits {
-            let isHeartbeat = !relations.isEmpty && relations.allSatisfy { Self.isHeartbeat(name($0)) }
-            if isHeartbeat { heartbeats += count } else { others += count }
-        }
-        return (heartbeats, others)
-    }
-
-    /// A catalog of all databases (roles, databases, …), in the tablespace `pg_global`.
-    static func isShared(_ file: String) -> Bool { file.hasPrefix("1664/") }
-
-    static func isHeartbeat(_ name: String) -> Bool {
-        name.hasSuffix("pgha.heartbeat") || name.hasSuffix("pgha.heartbeat_pkey")
-    }
-
-    /// `rel 1663/5/16384` in block references.
-    private static func relations(in line: String) -> [String] {
-        var result: [String] = []
-        for part in line.split(separator: " ", omittingEmptySubsequences: true).dropFirst() where part.contains("/") {
-            let word = part.hasSuffix(",") ? part.dropLast() : part
-            let numbers = word.split(separator: "/", omittingEmptySubsequences: false)
-            guard numbers.count == 3, numbers.allSatisfy({ UInt32($0) != nil }) else { continue }
-            result.append(String(word))
-        }
-        return result
-    }
-
-    private static func number(after label: String, in line: String) -> UInt32? {
-        let words = line.split(separator: " ", omittingEmptySubsequences: true)
-        guard let index = words.firstIndex(of: Substring(label)), index + 1 < words.count else { return nil }
-        return UInt32(words[index + 1].filter(\.isNumber))
     }
 }
 
@@ -145,37 +73,37 @@ enum DivergedFiles {
     }
 
     /// Those of `names` that were saved before `limit`, the newest of each node left out: it may be the only trace of
-    /// what an operator has not looked at yet. Names that are not ``directoryName(node:timeline:seconds:)``'s are
-    /// somebody else's.
-    static func expired(_ names: [String], before limit: Int64) -> [String] {
-        let saved = names.compactMap { name in self.savedAt(name).map { (name: name, at: $0.seconds, node: $0.node) } }
-        let newest = Dictionary(grouping: saved, by: \.node).values.compactMap { $0.map(\.name).max() }
-        return saved.filter { $0.at < limit && !newest.contains($0.name) }.map(\.name).sorted()
+    /// what an operator has not looked at yet.
+    static func expired(_ names: [DivergedName], before limit: Int64) -> [DivergedName] {
+        let newest = Dictionary(grouping: names, by: \.node).values.compactMap { $0.max { $0.savedAt < $1.savedAt } }
+        return names.filter { $0.savedAt < limit && !newest.contains($0) }.sorted { $0.description < $1.description }
+    }
+}
+
+/// What an agent keeps of diverged servers, by name. Everything else in these directories is somebody else's. All calls
+/// block.
+struct DivergedPlaces: Sendable {
+    /// Of saved WAL, and of data directories that were kept whole: within their volume.
+    private let places: [String]
+
+    init(_ directory: StateDirectory) {
+        self.places = [directory.diverged] + (directory.volume == directory.root ? [] : [directory.volume])
     }
 
-    private static func savedAt(_ name: String) -> (seconds: Int64, node: String)? {
-        guard let match = name.wholeMatch(of: #/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z_(.+)_tl\d+(?:_data)?/#) else {
-            return nil
-        }
-        func number(_ text: Substring) -> Int32 { Int32(text) ?? 0 }
-        var parts = tm()
-        parts.tm_year = number(match.output.1) - 1900
-        parts.tm_mon = number(match.output.2) - 1
-        parts.tm_mday = number(match.output.3)
-        parts.tm_hour = number(match.output.4)
-        parts.tm_min = number(match.output.5)
-        parts.tm_sec = number(match.output.6)
-        return (Int64(timegm(&parts)), String(match.output.7))
+    /// The oldest first.
+    var names: [DivergedName] {
+        self.places.flatMap { (try? DurableFile.list($0)) ?? [] }.compactMap { DivergedName($0) }
+            .sorted { $0.description < $1.description }
     }
 
-    /// `20261121T080910Z_node_tl3`.
-    static func directoryName(node: NodeName, timeline: TimelineID, seconds: Int64) -> String {
-        var time = time_t(seconds)
-        var parts = tm()
-        gmtime_r(&time, &parts)
-        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        let date = "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))"
-        let clock = "\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))"
-        return "\(date)T\(clock)Z_\(node)_tl\(timeline)"
+    func path(_ name: DivergedName) -> String? {
+        self.places.map { "\($0)/\(name)" }.first { DurableFile.exists($0) }
+    }
+
+    func entry(_ name: DivergedName) -> DivergedEntry? {
+        guard let path = self.path(name) else { return nil }
+        let text = try? DurableFile.read(path + "/summary.json")
+        let summary = text.flatMap { try? JSONDecoder().decode(DivergedSummary.self, from: Data($0.utf8)) }
+        return DivergedEntry(name, path: path, diskBytes: DurableFile.treeSize(path), summary: summary)
     }
 }

@@ -94,7 +94,7 @@ package enum ProcedureRecord: Hashable, Sendable, Codable {
 package struct HistoryEntry: Hashable, Sendable, Codable {
     /// Microseconds since 1970-01-01T00:00:00Z.
     package var unixMicroseconds: Int64
-    /// `bootstrap`, `failover`, `switchover`, `rule`, `rejoin`, `forced`, `note`.
+    /// `bootstrap`, `failover`, `switchover`, `rule`, `rejoin`, `diverged`, `forced`, `note`.
     package var kind: String
     package var term: Term
     package var leader: NodeName?
