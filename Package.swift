@@ -150,7 +150,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",
-            dependencies: ["PGHAController", "PGHACore", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+            dependencies: ["PGHAController", "PGHACore", "PGHAClient", "PGHAStore", "PGHATesting"], swiftSettings: strict),
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
