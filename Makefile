@@ -58,6 +58,14 @@ image: ## Build the images pgha and pgha-postgres with docker or podman: ENGINE=
 image-test: $(if $(PGHA_EXECUTABLE),,release) ## Build the images, run the compose file, kill the primary's container: as root, with podman
 	@deploy/image-test "$(scratch)"
 
+.PHONY: docs
+docs: ## Build the documentation as a site in $(scratch)/docs
+	@.ci/docs "$(scratch)"
+
+.PHONY: page-test
+page-test: build ## Look at the status page in chromium while a leader is killed; pictures go to $(scratch)/page
+	@node --experimental-websocket Tests/Page/page-test.mjs "$(scratch)/debug/pgha" "$(scratch)/page"
+
 .PHONY: alerts-test
 alerts-test: ## Run the alerts' tests with Debian's promtool
 	@deploy/prometheus/test "$(scratch)"

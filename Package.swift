@@ -76,6 +76,13 @@ let package = Package(
         // What the HTTP interfaces of controller and agent share.
         .target(name: "PGHAHTTP", dependencies: [hummingbird, nioCore], swiftSettings: strict),
 
+        // The page that the controller shows, embedded in the executable.
+        .target(
+            name: "PGHAPage",
+            resources: [
+                .embedInCode("page.html"), .embedInCode("page.css"), .embedInCode("page.js"), .embedInCode("view.js"),
+            ], swiftSettings: strict),
+
         // The services. They never import each other.
         .target(
             name: "PGHAAgent",
@@ -87,8 +94,7 @@ let package = Package(
             name: "PGHAController",
             dependencies: [
                 "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
-                "PGHAHTTP",
-                hummingbird, lifecycle, log, nioCore,
+                "PGHAHTTP", "PGHAPage", hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAPooler", dependencies: ["PGHAWire", "PGHACore", "COpenSSL", "CPGHALoop"],
@@ -150,7 +156,11 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PGHAControllerTests",
-            dependencies: ["PGHAController", "PGHACore", "PGHAClient", "PGHAStore", "PGHATesting"], swiftSettings: strict),
+            dependencies: [
+                "PGHAController", "PGHAClient", "PGHACore", "PGHAPage", "PGHAStore", "PGHATesting", hummingbird, httpClient,
+                log, nioCore, nioHTTP1,
+            ],
+            exclude: ["Page"], swiftSettings: strict),
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
@@ -176,7 +186,11 @@ let package = Package(
             swiftSettings: strict),
         // What is under deploy/: parsed and compared with the settings, the commands and the metrics.
         .testTarget(
-            name: "DeployTests", dependencies: ["pgha", "PGHAConfiguration", "PGHACore", yams, arguments], swiftSettings: strict),
+            name: "DeployTests",
+            dependencies: [
+                "pgha", "PGHAConfiguration", "PGHACore", "PGHAClient", "PGHAAgent", "PGHAController", "PGHAPooler", yams,
+                arguments,
+            ], swiftSettings: strict),
         .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
         // `make faults`; skipped elsewhere.
         .testTarget(

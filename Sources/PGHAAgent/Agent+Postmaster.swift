@@ -24,7 +24,7 @@ extension Agent {
     }
 
     /// Reports the postmaster as running, and its end when that comes.
-    private func watch(_ pid: pid_t) {
+    func watch(_ pid: pid_t) {
         // In this order: the end may be seen before `ProcessHandle.init` returns.
         self.board.update(.postmasterStarted) { $0.postmaster = .running(pid: pid) }
         let board = self.board
@@ -74,6 +74,7 @@ extension Agent {
     func lookAround() async {
         if let port = self.setup?.port { await self.local.use(port: port) }
         await self.adopt()
+        await self.settleGate()
         await self.refreshAccess()
         await self.refreshFacts()
     }
@@ -128,6 +129,12 @@ extension Agent {
 
     /// - Returns: The log's size before, so that a failure can quote what came after.
     private func spawn() async throws -> Int64 {
+        if let gate = self.gate {
+            // What the server says goes to its own container's log; ours has nothing new.
+            let log = self.directory.log
+            try await self.admitStart(gate)
+            return await Offload.run { ((try? DurableFile.status(log)) ?? nil)?.size ?? 0 }
+        }
         let program = self.programs.path("postgres")
         let directory = self.directory
         let options = self.adopted?.options ?? []
@@ -220,6 +227,7 @@ extension Agent {
     /// and holds the shared memory until it ends.
     func endLeftovers() async throws {
         guard self.postmaster == nil else { return }
+        if let unwatched = try await self.endStart() { kill(unwatched, SIGKILL) }
         let data = self.resolvedData
         let deadline = ContinuousClock.now + .seconds(5)
         while true {

@@ -19,6 +19,7 @@ actor Agent {
     let local: LocalServer
     let logger: Logger
     nonisolated let board: FactsBoard
+    nonisolated let metrics = AgentMetrics()
     /// Told the name of each step whose place in the order matters. For tests and traces.
     let trace: @Sendable (String) -> Void
 
@@ -30,6 +31,8 @@ actor Agent {
     var setup: ServerSetup?
     /// Of a server that somebody else made.
     let adopted: AdoptedServer?
+    /// Where another container starts the postmaster; nil: the agent is its parent.
+    let gate: GateFiles?
     /// When saved WAL is looked at next.
     var nextPrune = ContinuousClock.now
     private var work: Work?
@@ -57,7 +60,8 @@ actor Agent {
 
     init(
         node: NodeName, directory: StateDirectory, programs: ServerPrograms, pledges: PledgeFile,
-        setup: ServerSetup?, adopted: AdoptedServer? = nil, logger: Logger, trace: @escaping @Sendable (String) -> Void = { _ in }
+        setup: ServerSetup?, adopted: AdoptedServer? = nil, gate: GateFiles? = nil, logger: Logger,
+        trace: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.node = node
         self.directory = directory
@@ -65,6 +69,7 @@ actor Agent {
         self.pledges = pledges
         self.setup = setup
         self.adopted = adopted
+        self.gate = gate
         self.logger = logger
         self.trace = trace
         self.local =
@@ -73,6 +78,7 @@ actor Agent {
         var facts = AgentFacts(node: node, agentPID: getpid(), postmaster: .absent, pledge: pledges.pledge)
         facts.passfile = directory.passfile
         facts.isAdopted = adopted != nil
+        facts.socketDirectory = adopted?.socketDirectory ?? directory.socketDirectory
         self.board = FactsBoard(facts)
     }
 
@@ -136,6 +142,7 @@ actor Agent {
     ) async throws -> AgentResult {
         defer { if self.work?.number == number { self.work = nil } }
         self.report(key.kind.rawValue)
+        let began = ContinuousClock.now
         self.logger.info("work begins", metadata: ["work": "\(key.kind.rawValue)", "detail": "\(key.detail)"])
         do {
             let result = try await body(self)
@@ -143,6 +150,7 @@ actor Agent {
                 facts.activity = nil
                 facts.problem = nil
             }
+            self.metrics.ended(key.kind.rawValue, outcome: "done", took: ContinuousClock.now - began)
             self.logger.info("work done", metadata: ["work": "\(key.kind.rawValue)"])
             return result
         } catch {
@@ -151,6 +159,7 @@ actor Agent {
                 facts.activity = nil
                 if failure.code != Refusal.superseded.code { facts.problem = "\(failure)" }
             }
+            self.metrics.ended(key.kind.rawValue, outcome: failure.code, took: ContinuousClock.now - began)
             self.logger.warning(
                 "work failed",
                 metadata: ["work": "\(key.kind.rawValue)", "code": "\(failure.code)", "why": "\(failure)"])

@@ -22,6 +22,9 @@ package struct AgentService: Service {
         _ settings: AgentSettings, logger: Logger, trace: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws {
         guard geteuid() != 0 else { throw AgentStartError.runningAsRoot }
+        guard !settings.isExternal || settings.data == nil else {
+            throw AgentStartError.cannotAdopt("A server that runs already is not started by a gate: leave --data out.")
+        }
         let (host, port) = try settings.address()
         let token = try settings.token()
         let directory = try StateDirectory.open(settings.directory, data: settings.data)
@@ -32,7 +35,8 @@ package struct AgentService: Service {
         self.agent = Agent(
             node: settings.node, directory: directory, programs: programs,
             pledges: try PledgeFile(path: directory.pledgeFile), setup: try Agent.keptSetup(directory.setupFile),
-            adopted: try await Self.adopted(settings, directory, programs), logger: logger, trace: trace)
+            adopted: try await Self.adopted(settings, directory, programs),
+            gate: settings.isExternal ? GateFiles(root: directory.root + "/gate") : nil, logger: logger, trace: trace)
         self.application = Application(
             router: AgentRoutes.router(self.agent, token: token),
             configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),

@@ -18,12 +18,14 @@ package struct AgentSettings: Sendable {
     package var binaryDirectory: String?
     /// Whether a graceful end of the agent shuts PostgreSQL down.
     package var stopsServer: Bool
+    /// Whether a gate in another container starts PostgreSQL.
+    package var isExternal: Bool
 
     package static let defaultListen = "127.0.0.1:8433"
 
     package init(
         node: NodeName, directory: String, data: String? = nil, listen: String = AgentSettings.defaultListen,
-        tokenFile: String, binaryDirectory: String? = nil, stopsServer: Bool = false
+        tokenFile: String, binaryDirectory: String? = nil, stopsServer: Bool = false, isExternal: Bool = false
     ) {
         self.node = node
         self.directory = directory
@@ -32,6 +34,7 @@ package struct AgentSettings: Sendable {
         self.tokenFile = tokenFile
         self.binaryDirectory = binaryDirectory
         self.stopsServer = stopsServer
+        self.isExternal = isExternal
     }
 
     /// Host and port; `[::1]:8433` for IPv6.

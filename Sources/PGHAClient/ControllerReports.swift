@@ -121,6 +121,8 @@ package struct TopologyReport: Hashable, Sendable, Codable {
         package var replayLagBytes: UInt64?
         package var zone: String?
         package var noread: Bool
+        /// Of its Unix socket, for poolers on its host; nil when no agent has said.
+        package var socketDirectory: String?
 
         package init(_ node: ClusterStatus.Node) {
             self.name = node.spec.name.text
@@ -133,10 +135,12 @@ package struct TopologyReport: Hashable, Sendable, Codable {
             self.replayLagBytes = node.replayLagBytes
             self.zone = node.spec.zone
             self.noread = node.spec.noread
+            self.socketDirectory = node.socketDirectory
         }
 
         enum CodingKeys: String, CodingKey {
             case name, host, port, timeline, lsn, zone, noread
+            case socketDirectory = "socket_directory"
             case lagBytes = "lag_bytes"
             case lagSeconds = "lag_seconds"
             case replayLagBytes = "replay_lag_bytes"
@@ -200,11 +204,12 @@ extension TopologyReport {
 }
 
 extension TopologyReport.Server {
-    /// As a pooler reads from it, reached at `host`; nil when it is something that no controller says.
-    package func poolNode(at host: String) -> PoolTopology.Node? {
+    /// As a pooler reads from it, reached at `host`, or over a Unix socket in the directory `socket` where that lets
+    /// users in; nil when it is something that no controller says.
+    package func poolNode(at host: String, socket: String? = nil) -> PoolTopology.Node? {
         guard let name = NodeName(self.name), let port = UInt16(exactly: self.port) else { return nil }
         return PoolTopology.Node(
-            name: name, host: host, port: port, position: self.lsn.flatMap { LSN($0) },
+            name: name, host: host, socket: socket, port: port, position: self.lsn.flatMap { LSN($0) },
             lagBytes: self.replayLagBytes ?? self.lagBytes, lagSeconds: self.lagSeconds, noRead: self.noread,
             zone: self.zone)
     }

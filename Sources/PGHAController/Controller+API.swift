@@ -15,7 +15,20 @@ extension Controller {
     }
 
     /// For Prometheus.
-    package func metricsText() -> String { self.metrics.text(self.status(), leading: self.coordinator.halted == nil) }
+    package func metricsText() async -> String {
+        var details = ControllerMetrics.Details(
+            risk: self.coordinator.risk(at: self.now), slots: self.coordinator.slots(at: self.now),
+            plan: try? await self.plan(target: nil))
+        let phase = self.past.phase
+        if !RecentPast.isResting(phase.name) { details.phaseAge = self.now - phase.since }
+        return self.metrics.text(self.status(), leading: self.coordinator.halted == nil, details: details)
+    }
+
+    /// Measures how long procedures take in each of their phases.
+    func notePhase() {
+        guard let ended = self.past.note(phase: self.coordinator.phase, at: self.now) else { return }
+        self.metrics.left(phase: ended.name, after: ended.took)
+    }
 
     package func statusReport() -> StatusReport {
         StatusReport(self.status(), store: self.storeKind, leading: self.coordinator.halted == nil)

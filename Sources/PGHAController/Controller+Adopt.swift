@@ -81,7 +81,7 @@ extension Controller {
         for (name, access) in accesses {
             let peers = Dictionary(uniqueKeysWithValues: accesses.keys.filter { $0 != name }.map { ($0, LSN?.none) })
             do {
-                try await access.keepSlots(peers, advance: false)
+                try await access.keepSlots(peers, advance: false, members: nil)
             } catch {
                 throw ControllerRefusal(
                     code: "cannot_adopt", message: "\(name): replication slots cannot be made: \(error)",

@@ -121,6 +121,7 @@ extension Controller {
             // A store that must not lead changes nothing.
             guard self.coordinator.halted == nil else { return }
             let leader = self.coordinator.state?.rule?.leader
+            let members = leader == nil ? nil : self.coordinator.state?.spec.nodes.map(\.name)
             await withDiscardingTaskGroup { group in
                 for (name, record) in self.nodes {
                     guard let view = self.coordinator.nodes[name], view.failure == nil, view.observation != nil else {
@@ -134,7 +135,7 @@ extension Controller {
                     let advance = name != leader && self.coordinator.nodes[name]?.observation?.inRecovery == true
                     group.addTask {
                         do {
-                            try await record.access.keepSlots(peers, advance: advance)
+                            try await record.access.keepSlots(peers, advance: advance, members: members)
                         } catch {
                             self.logger.info(
                                 "slots not kept", metadata: ["node": "\(name)", "error": "\(error)"])

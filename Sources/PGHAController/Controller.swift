@@ -28,17 +28,20 @@ package actor Controller {
     private let enqueue: AsyncStream<@Sendable () async -> Void>.Continuation
 
     var coordinator: Coordinator
-    private var revision: Int64?
+    private(set) var revision: Int64?
     var nodes: [NodeName: NodeRecord] = [:]
     private var wakeAt: Moment?
     private var isRunning = false
+    private var hasEnded = false
     var suspicionBegan: Moment?
     var urgentProbeIsDue = false
     /// Bumped with every change that watchers of the topology and the status wait for.
     private(set) var changes: UInt64 = 0
     private var waiters: [CheckedContinuation<Void, Never>] = []
-    private var poolers = PoolerRoster()
+    private(set) var poolers = PoolerRoster()
     let metrics = ControllerMetrics()
+    /// For metrics and the status page.
+    var past = RecentPast()
     /// Numbers of the scripts of `sql/` that a primary must have.
     let requiredScripts: [Int]
     var isAdopting = false
@@ -90,6 +93,8 @@ package actor Controller {
             self.enqueue.finish()
         }
         self.isRunning = false
+        self.hasEnded = true
+        self.wakeWaiters()
         for record in self.nodes.values { await record.access.close() }
     }
 
@@ -109,22 +114,29 @@ package actor Controller {
 
     func perform(_ effects: Effects) {
         for note in effects.notes { self.logger.notice("decision", metadata: ["note": "\(note)"]) }
+        self.notePhase()
         self.reconcileNodes()
         if let persist = effects.persist { self.write(persist) }
         for order in effects.send { self.send(order) }
         if let moment = effects.wakeAt { self.wake(at: moment) }
         self.endDrain()
         self.changes &+= 1
-        let waiters = self.waiters
-        self.waiters = []
-        for waiter in waiters { waiter.resume() }
+        self.wakeWaiters()
         self.probeIfSuspicious()
     }
 
+    private func wakeWaiters() {
+        let waiters = self.waiters
+        self.waiters = []
+        for waiter in waiters { waiter.resume() }
+    }
+
     /// Returns after the first event behind number `seen`: at once when that was already.
-    func nextChange(after seen: UInt64) async {
-        guard self.changes == seen else { return }
-        await withCheckedContinuation { self.waiters.append($0) }
+    ///
+    /// - Returns: False when there will be no more events.
+    func nextChange(after seen: UInt64) async -> Bool {
+        if self.changes == seen, !self.hasEnded { await withCheckedContinuation { self.waiters.append($0) } }
+        return !self.hasEnded
     }
 
     // MARK: - Poolers
@@ -151,9 +163,7 @@ package actor Controller {
 
     /// Goes on with a switchover as soon as no pooler has a transaction left on the old leader.
     private func endDrain() {
-        guard case .failover(let machine) = self.coordinator.activity, machine.isDraining,
-            self.poolers.waiting(for: machine.claim.term).isEmpty
-        else { return }
+        guard let claim = self.coordinator.draining, self.poolers.waiting(for: claim.term).isEmpty else { return }
         self.start { await self.deliver(.drained) }
     }
 
@@ -269,6 +279,7 @@ package actor Controller {
     private func tickForever() async {
         while !Task.isCancelled {
             self.probeAll()
+            self.takeSample()
             self.deliver(.tick)
             let interval = self.coordinator.state?.spec.timings.probeInterval ?? .milliseconds(250)
             try? await Task.sleep(for: interval, tolerance: .milliseconds(5))

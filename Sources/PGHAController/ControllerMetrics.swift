@@ -1,11 +1,13 @@
+package import PGHAClient
 package import PGHACore
 import PGHAObservability
 
 /// What `GET /metrics` shows. Gauges are made from the status when they are asked for, so that they are as old as the
 /// status says and nothing that left the cluster stays; counters and histograms are counted where things happen.
 package struct ControllerMetrics: Sendable {
+    private static let verdicts = ["healthy", "suspect", "inconclusive", "replace"]
     private static let roles: [ClusterStatus.Node.Role] = [.primary, .standby, .down, .unknown]
-    private static let phases = [
+    private static let phaseNames = [
         "none", "steady", "bootstrap", "preparing", "sealing", "promoting", "changing_rule", "halted",
     ]
 
@@ -17,6 +19,8 @@ package struct ControllerMetrics: Sendable {
     private let failoverDuration: Histogram
     private let switchovers: Counter
     private let switchoverDuration: Histogram
+    private let phases: Histogram
+    private let process: ProcessMetrics
 
     package init() {
         self.probes = self.metrics.histogram(
@@ -31,6 +35,9 @@ package struct ControllerMetrics: Sendable {
         self.switchovers = self.metrics.counter("pgha_switchovers_total", "Switchovers that have ended.")
         self.switchoverDuration = self.metrics.histogram(
             "pgha_switchover_duration_seconds", "From the claim to the open rule.")
+        self.phases = self.metrics.histogram(
+            "pgha_procedure_phase_duration_seconds", "How long procedures spent in each phase.", labels: ["phase"])
+        self.process = ProcessMetrics(self.metrics)
         for reason in ["automatic", "requested", "forced"] { self.failovers.increment([reason], by: 0) }
     }
 
@@ -43,6 +50,9 @@ package struct ControllerMetrics: Sendable {
     }
 
     package func wrote(took: Duration) { self.writes.observe(took.inSeconds) }
+
+    /// A procedure has left a phase.
+    package func left(phase: String, after: Duration) { self.phases.observe(after.inSeconds, [phase]) }
 
     /// A change of leader has ended, with its entry in the history.
     package func led(_ kind: Failover.Kind, took: Duration) {
@@ -64,10 +74,67 @@ package struct ControllerMetrics: Sendable {
     // MARK: - How it is now
 
     /// The text for Prometheus.
-    package func text(_ status: ClusterStatus, leading: Bool) -> String {
+    package func text(_ status: ClusterStatus, leading: Bool, details: Details = Details()) -> String {
         self.setCluster(status, leading: leading)
+        self.setDetails(status, details)
         self.setNodes(status.nodes)
+        self.process.update()
         return self.metrics.text()
+    }
+
+    /// What is no part of the status.
+    package struct Details: Sendable {
+        package var risk: ClusterRisk?
+        /// How long the procedure under way has been in its phase; nil when there is none.
+        package var phaseAge: Duration?
+        package var slots: [SlotStatus]
+        /// What a failover would do now; nil without a cluster.
+        package var plan: FailoverPlan?
+
+        package init(
+            risk: ClusterRisk? = nil, phaseAge: Duration? = nil, slots: [SlotStatus] = [], plan: FailoverPlan? = nil
+        ) {
+            self.risk = risk
+            self.phaseAge = phaseAge
+            self.slots = slots
+            self.plan = plan
+        }
+    }
+
+    private func setDetails(_ status: ClusterStatus, _ details: Details) {
+        self.metrics.gauge(
+            "pgha_cluster_info", "The cluster's name and durability.", labels: ["cluster", "durability"]
+        )
+        .replace(
+            status.cluster.map { [(labelValues: [$0, status.durability?.mode.rawValue ?? ""], value: 1)] } ?? [])
+        self.metrics.gauge("pgha_cluster_risk", "1 for what puts the cluster at risk.", labels: ["reason"])
+            .replace(ClusterRisk.codes.map { (labelValues: [$0], value: details.risk?.code == $0 ? 1 : 0) })
+        self.metrics.gauge("pgha_leader_verdict", "1 for the judgement of the leader.", labels: ["verdict"])
+            .replace(Self.verdicts.map { (labelValues: [$0], value: status.verdict.hasPrefix($0) ? 1 : 0) })
+        self.gauge("pgha_cluster_waiting", "Whether something that is due waits.", status.waitingFor == nil ? 0 : 1)
+        self.gauge(
+            "pgha_procedure_phase_age_seconds", "How long the procedure under way has been in its phase.",
+            details.phaseAge?.inSeconds ?? 0)
+        self.gauge(
+            "pgha_failover_possible", "Whether a standby could take over now.",
+            details.plan.map { $0.winner == nil ? 0 : 1 })
+        self.gauge(
+            "pgha_failover_predicted_seconds", "How long a failover would take, by this cluster's last ones.",
+            details.plan?.expectedMilliseconds.map { Double($0) / 1000 })
+        self.gauge(
+            "pgha_failover_bytes_at_risk", "WAL that may be lost if the leader is replaced now.",
+            details.plan?.bytesAtRisk.map { Double($0) })
+        self.setSlots(details.slots)
+    }
+
+    private func setSlots(_ slots: [SlotStatus]) {
+        func gauge(_ name: String, _ help: String, _ value: (SlotStatus) -> Double?) {
+            self.metrics.gauge(name, help, labels: ["node", "slot"]).replace(
+                slots.compactMap { slot in value(slot).map { (labelValues: [slot.node.text, slot.slot], value: $0) } })
+        }
+        gauge("pgha_slot_active", "Whether somebody streams from the slot.") { $0.active ? 1 : 0 }
+        gauge("pgha_slot_lost", "Whether the slot was given up.") { $0.lost ? 1 : 0 }
+        gauge("pgha_slot_retained_bytes", "WAL that is kept for the slot.") { $0.retainedBytes.map { Double($0) } }
     }
 
     private func gauge(_ name: String, _ help: String, _ value: Double?) {
@@ -92,7 +159,7 @@ package struct ControllerMetrics: Sendable {
             status.atRiskReason == nil ? 0 : 1)
         self.gauge("pgha_cluster_paused", "Whether automatic failover is paused.", status.paused ? 1 : 0)
         self.metrics.gauge("pgha_cluster_phase", "1 for the phase of the procedure under way.", labels: ["phase"])
-            .replace(Self.phases.map { (labelValues: [$0], value: $0 == status.phase ? 1 : 0) })
+            .replace(Self.phaseNames.map { (labelValues: [$0], value: $0 == status.phase ? 1 : 0) })
     }
 
     private func setNodes(_ nodes: [ClusterStatus.Node]) {
@@ -105,7 +172,9 @@ package struct ControllerMetrics: Sendable {
         gauge("pgha_node_streams", "Whether the standby streams from the leader.") { $0.state == "streaming" ? 1 : 0 }
         gauge("pgha_node_in_cohort", "Whether its acknowledgement may count.") { $0.sync == .observer ? 0 : 1 }
         gauge("pgha_node_timeline", "The server's timeline.") { $0.timeline.map { Double($0.number) } }
-        gauge("pgha_node_lag_bytes", "WAL that the leader has and this server has not.") { $0.lagBytes.map { Double($0) } }
+        gauge("pgha_node_lag_bytes", "WAL that the leader has and this server has not.") {
+            $0.lagBytes.map { Double($0) }
+        }
         gauge("pgha_node_lag_seconds", "How long ago the last replayed commit was made.") { $0.lagSeconds }
         gauge("pgha_node_evidence_age_seconds", "Age of the newest evidence.") { $0.evidenceAge?.inSeconds }
         gauge("pgha_node_agent_up", "Whether the node's agent answers; only for nodes with one.") { node in

@@ -5,6 +5,7 @@ package import PGHAClient
 import PGHACore
 import PGHAHTTP
 import PGHAObservability
+import ServiceLifecycle
 
 /// The controller's HTTP interface (DESIGN section 9). Reading needs no token except where it shows settings; all
 /// that changes state does.
@@ -22,6 +23,7 @@ package struct ControllerRoutes: Sendable {
         router.add(middleware: RefusalMiddleware())
         self.addHealth(to: router)
         self.addReading(to: router)
+        PageRoutes.add(to: router, self.controller)
         self.addChanges(to: router.group().add(middleware: TokenMiddleware(token: self.token)))
         return router
     }
@@ -95,7 +97,7 @@ package struct ControllerRoutes: Sendable {
     private static func writeTopology(_ controller: Controller, to writer: inout any ResponseBodyWriter) async throws {
         var last: TopologyReport?
         var lastAt = ContinuousClock.now
-        while !Task.isCancelled {
+        while !Task.isCancelled, !Task.isShuttingDownGracefully {
             let (topology, change) = await controller.numberedTopology()
             let patience: Duration = topology.hold ? .milliseconds(100) : .seconds(1)
             if topology != last || ContinuousClock.now - lastAt >= patience {
@@ -105,7 +107,7 @@ package struct ControllerRoutes: Sendable {
                 last = topology
                 lastAt = .now
             }
-            await controller.nextChange(after: change)
+            guard await controller.nextChange(after: change) else { return }
         }
     }
 

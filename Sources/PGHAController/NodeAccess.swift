@@ -19,8 +19,9 @@ package protocol NodeAccess: Sendable {
     func facts() -> AsyncStream<AgentFacts>
 
     /// Regular care: the session for orders is open, each peer has its reserved physical slot. With `advance` (on a
-    /// standby) moves it to what the peer has, where that is known.
-    func keepSlots(_ peers: [NodeName: LSN?], advance: Bool) async throws
+    /// standby) moves it to what the peer has, where that is known. `members`: all servers of the cluster; slots that
+    /// others left behind are dropped. Nil: none is.
+    func keepSlots(_ peers: [NodeName: LSN?], advance: Bool, members: [NodeName]?) async throws
 
     /// An operator's restart of the server, through the agent.
     func restart() async throws

@@ -75,13 +75,11 @@ final class PoolerStreams {
     }
 
     private func endDrain(_ controller: SimController) {
-        guard case .failover(let machine)? = controller.coordinator?.activity, machine.isDraining,
-            self.roster.waiting(for: machine.claim.term).isEmpty
-        else { return }
+        guard let claim = controller.coordinator?.draining, self.roster.waiting(for: claim.term).isEmpty else { return }
         let reign = controller.reign
         controller.later(0) { [unowned self, unowned controller] in
-            guard controller.reign == reign, case .failover(let machine)? = controller.coordinator?.activity,
-                machine.isDraining
+            guard controller.reign == reign, controller.coordinator?.draining != nil,
+                case .failover(let machine)? = controller.coordinator?.activity
             else { return }
             if case .draining = machine.phase { self.checkDrained(controller) }
             controller.feed(.drained)

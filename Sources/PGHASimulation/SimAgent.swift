@@ -418,7 +418,20 @@ extension Simulation {
                 if !self.servers[order.node].isFrozen { reply(.failed(.unreachable("the agent does not answer"))) }
                 return
             }
+            self.listen(order, to: agent, life: agent.life)
             agent.receive { agent.run(order, answer: reply) }
+        }
+    }
+
+    /// TCP's keepalives end the wait for an agent that is gone, with its host or alone: PGHAClient/VanishedPeers.
+    private func listen(_ order: SimOrder, to agent: SimAgent, life: Int) {
+        order.controller.later(.s(11)) { [unowned self] in
+            guard !order.isDone else { return }
+            if agent.isAlive, agent.life == life {
+                self.listen(order, to: agent, life: life)
+            } else {
+                self.finish(order, .failed(.unreachable("the agent is gone")))
+            }
         }
     }
 }

@@ -80,9 +80,10 @@ extension SimServer {
             self.wal.count == start
         else { return }
         // A server that nobody can reach may go on following one that was promoted by hand, and mix both histories as
-        // PostgreSQL would. It must never be sent to a leader like that.
-        if let before, self.wal.last?.id != before,
-            self.sim.store.state?.openRules.contains(where: { $0.leader == server.name }) == true
+        // PostgreSQL would. It must never be sent to a leader like that. A server that was removed has no slot any more,
+        // which is not modelled.
+        if let before, self.wal.last?.id != before, let state = self.sim.store.state, state.spec[self.name] != nil,
+            state.openRules.contains(where: { $0.leader == server.name })
         {
             self.sim.violate("\(self.name) streams from \(server.name) across a history that is not its own")
         }

@@ -11,7 +11,10 @@ extension ScratchCluster {
     /// One statement as superuser, in a session of its own.
     @discardableResult
     package func query(_ sql: String, on node: Node, timeout: Duration = .seconds(20)) async throws -> [Row] {
-        let session = try await self.connect(node)
+        var parameters = self.parameters(node)
+        // A busy machine may take longer than a client would.
+        parameters.connectTimeout = timeout
+        let session = try await PostgresConnection.open(parameters)
         do {
             let rows = try await session.query(sql, timeout: timeout)
             await session.close()

@@ -166,8 +166,8 @@ package final class ScratchCluster: Sendable {
         let isHidden = self.options.smallDiskMiB != nil
         if isHidden {
             words = [
-                "/usr/bin/nsenter", "--mount", "--target", "\(self.agentPID(node) ?? 0)", "--", "/usr/bin/setpriv",
-                "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
+                "/usr/bin/nsenter", "--mount", "--root", "--target", "\(self.agentPID(node) ?? 0)", "--",
+                "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
             ] + words
         }
         try await run(words, dropsPrivileges: !isHidden)

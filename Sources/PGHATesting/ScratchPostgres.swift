@@ -276,7 +276,7 @@ package final class ScratchPostgres: Sendable {
     ) -> ConnectionParameters {
         ConnectionParameters(
             host: tcp ? "127.0.0.1" : self.socketDirectory, port: self.port, user: user, database: database,
-            password: Secret(password), connectTimeout: .seconds(5))
+            password: Secret(password), connectTimeout: .seconds(30))
     }
 
     package func connect() async throws -> PostgresConnection { try await PostgresConnection.open(self.parameters()) }

@@ -13,7 +13,8 @@ struct AgentCommand: AsyncParsableCommand {
         discussion: """
             Starts, stops, copies and configures the server as the controller asks. The agent's own end leaves the \
             server running; the next agent for the directory adopts it.
-            """)
+            """,
+        subcommands: [GateCommand.self])
 
     @Option(help: .setting("node", of: .agent)) var node: String?
     @Option(help: .setting("dir", of: .agent)) var dir: String?
@@ -21,6 +22,7 @@ struct AgentCommand: AsyncParsableCommand {
     @Option(help: .setting("listen", of: .agent)) var listen: String?
     @Option(help: .setting("token_file", of: .agent)) var tokenFile: String?
     @Option(help: .setting("pg_bindir", of: .agent)) var pgBindir: String?
+    @Option(help: .setting("supervise", of: .agent)) var supervise: String?
     @Option(help: .setting("at_exit", of: .agent)) var atExit: String?
 
     @OptionGroup var options: ServiceOptions
@@ -29,13 +31,15 @@ struct AgentCommand: AsyncParsableCommand {
         let configuration = try AgentConfiguration(
             file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
             flags: self.options.flags([
-                "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen, "token_file": self.tokenFile,
-                "pg_bindir": self.pgBindir, "at_exit": self.atExit,
+                "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen,
+                "token_file": self.tokenFile, "pg_bindir": self.pgBindir, "supervise": self.supervise,
+                "at_exit": self.atExit,
             ]))
         let settings = AgentSettings(
             node: configuration.node, directory: configuration.directory, data: configuration.data,
             listen: configuration.listen.description, tokenFile: configuration.tokenFile,
-            binaryDirectory: configuration.binaryDirectory, stopsServer: configuration.stopsServer)
+            binaryDirectory: configuration.binaryDirectory, stopsServer: configuration.stopsServer,
+            isExternal: configuration.isExternal)
         let logger = configuration.log.start(label: "pgha.agent")
         let service: AgentService
         do {
@@ -45,7 +49,8 @@ struct AgentCommand: AsyncParsableCommand {
         }
         try await ServiceGroup(
             configuration: .init(
-                services: [.init(service: service), StartupMemory.configuration], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+                services: [.init(service: service), StartupMemory.configuration],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         ).run()
     }
 }

@@ -25,7 +25,8 @@ import Testing
         for folder in folders {
             let kustomization = try #require(try Deploy.yaml("\(folder)/kustomization.yaml").first)
             let generators = kustomization["configMapGenerator"].list + kustomization["secretGenerator"].list
-            let files = kustomization["resources"].texts + generators.flatMap { $0["files"].texts }
+            let patches = kustomization["patches"].list.compactMap { $0["path"].text }
+            let files = kustomization["resources"].texts + patches + generators.flatMap { $0["files"].texts }
             for path in files + kustomization["components"].texts {
                 #expect(Deploy.exists("\(folder)/\(path)"), "\(folder) names \(path)")
             }

@@ -156,9 +156,8 @@ extension Faults {
                     try drill.start(old)
                     let third = try? await drill.gap(
                         "its successor killed at once", since: again, notBy: new, timeout: .seconds(20))
-                    withKnownIssue(
-                        "a server that must be rewound first is no copy for a failover", isIntermittent: true
-                    ) {
+                    // Killed before its list was set: the rule before its own is still open, and the old leader in it.
+                    withKnownIssue("who is in an open rule is not rebuilt to be a copy", isIntermittent: true) {
                         #expect(third != nil)
                     }
                     try drill.start(new)

@@ -58,17 +58,14 @@ struct Drill: Sendable {
             result = .failure(error)
         }
         await drill.recorder.stop()
-        if case .failure(let error) = result {
-            drill.keepLogs()
-            throw error
-        }
+        drill.keepLogs()
+        try result.get()
         let lost = try await drill.recorder.lost(on: cluster.leader())
         #expect(lost == [], "acknowledged ids are missing on the leader")
         if let changes { #expect(drill.recorder.changesOfServer() == changes) }
-        if !lost.isEmpty { drill.keepLogs() }
     }
 
-    /// `PGHA_FAULT_LOGS` names a directory for the logs of what failed.
+    /// `PGHA_FAULT_LOGS` names a directory for the logs.
     private func keepLogs() {
         guard let directory = getenv("PGHA_FAULT_LOGS").map({ String(cString: $0) }) else { return }
         self.cluster.copyLogs(to: "\(directory)/\(self.scenario.filter { $0.isLetter || $0.isNumber })")

@@ -19,6 +19,9 @@ final class AgentRig: Sendable {
     let postgresPort: Int
     let client: AgentClient
     private let process = Mutex<ProcessHandle?>(nil)
+    private let gate = Mutex<ProcessHandle?>(nil)
+    /// More flags of the agent.
+    let flags: [String]
 
     var directory: String { self.base + "/node" }
     var data: String { self.directory + "/data" }
@@ -34,7 +37,8 @@ final class AgentRig: Sendable {
 
     var upstream: AgentUpstream { AgentUpstream(name: self.name, host: "127.0.0.1", port: self.postgresPort) }
 
-    private init(_ name: NodeName, base: String, httpPort: Int, postgresPort: Int) {
+    private init(_ name: NodeName, base: String, httpPort: Int, postgresPort: Int, flags: [String]) {
+        self.flags = flags
         self.name = name
         self.base = base
         self.httpPort = httpPort
@@ -44,10 +48,11 @@ final class AgentRig: Sendable {
     }
 
     /// Prepares the directory; `launch()` starts the agent.
-    static func make(_ name: String) async throws -> AgentRig {
+    static func make(_ name: String, flags: [String] = []) async throws -> AgentRig {
         let base = "/tmp/pgha-agent-test.\(String(UInt64.random(in: 0 ... .max), radix: 36))"
         let rig = AgentRig(
-            try #require(NodeName(name)), base: base, httpPort: try freePort(), postgresPort: try freePort())
+            try #require(NodeName(name)), base: base, httpPort: try freePort(), postgresPort: try freePort(),
+            flags: flags)
         try DurableFile.makeDirectory(base, mode: 0o755)
         try DurableFile.write(Self.token + "\n", to: rig.tokenFile)
         // The tests may run as root, the agent may not, and the build may lie where others cannot look.
@@ -83,12 +88,37 @@ final class AgentRig: Sendable {
         [
             self.executable, "agent", "--node", self.name.text, "--dir", self.directory, "--listen",
             "127.0.0.1:\(self.httpPort)", "--token-file", self.tokenFile,
-        ]
+        ] + self.flags
     }
 
     /// Starts the agent and waits until it answers.
     func launch() async throws {
-        let words = Self.asServerUser + self.agentArguments
+        let handle = try self.start(self.agentArguments)
+        self.process.withLock { $0 = handle }
+        try await self.eventually("the agent answers") { (try? await self.client.facts()) != nil }
+    }
+
+    /// What another container would run: PostgreSQL behind the gate.
+    func launchGate() async throws {
+        let postgres = try await ServerPrograms.find(given: nil).path("postgres")
+        let handle = try self.start(
+            [self.executable, "agent", "gate", "--dir", self.directory, "--", postgres, "-D", self.data])
+        self.gate.withLock { $0 = handle }
+    }
+
+    var gatePID: pid_t? { self.gate.withLock { $0?.pid } }
+
+    /// Ends the gate, and only that unless the signal asks it to end the server too.
+    func killGate(_ signal: Int32) async {
+        let handle = self.gate.withLock { $0 }
+        handle?.signal(signal)
+        _ = await handle?.exit(within: .seconds(30))
+        self.gate.withLock { $0 = nil }
+    }
+
+    /// As the servers' user, with the agent's log.
+    private func start(_ arguments: [String]) throws -> ProcessHandle? {
+        let words = Self.asServerUser + arguments
         let log = open(self.base + "/agent.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
         defer { [log, null].forEach { _ = close($0) } }
@@ -97,9 +127,7 @@ final class AgentRig: Sendable {
         let pid = try Spawn.start(
             words[0], Array(words.dropFirst()), environment: environment, directory: "/",
             streams: .init(input: null, output: log, error: log))
-        let handle = ProcessHandle(pid: pid)
-        self.process.withLock { $0 = handle }
-        try await self.eventually("the agent answers") { (try? await self.client.facts()) != nil }
+        return ProcessHandle(pid: pid)
     }
 
     func facts() async throws -> AgentFacts { try await self.client.facts(timeout: .seconds(30)) }

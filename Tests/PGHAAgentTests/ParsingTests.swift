@@ -92,6 +92,29 @@ import Testing
         #expect(WALSegmentName.historyFileName(TimelineID(26)) == "0000001A.history")
     }
 
+    @Test func localConnectionsAreLetInByPasswordsWhereOthersAre() throws {
+        func rule(_ user: String, _ address: String, _ method: String) -> HBARule {
+            HBARule(type: "hostssl", database: "all", user: user, address: address, method: method)
+        }
+        var files = ManagedFiles(
+            node: try #require(NodeName("n1")),
+            setup: ServerSetup(
+                port: 5432,
+                access: [
+                    rule("evil", "all", "reject"), rule("app", "samenet", "md5"), rule("old", "all", "ldap"),
+                    rule("all", "all", "scram-sha-256"),
+                ]), socketDirectory: "/run/x", systemUser: "alice")
+        func locals() -> [Substring] {
+            files.accessRules("").split(separator: "\n").filter { $0.hasPrefix("local all ") && !$0.contains("peer") }
+        }
+        #expect(locals() == ["local all evil reject", "local all app md5"])
+        // Its administrator's own lines decide.
+        files.adopted = AdoptedServer(
+            data: "/srv/data", options: [], configFile: "/srv/data/postgresql.conf", hbaFile: "/srv/data/pg_hba.conf",
+            identFile: "/srv/data/pg_ident.conf", settings: [:], hasChecksums: true)
+        #expect(locals() == [])
+    }
+
     @Test func managedBlocksAreReplacedAndNeverPiledUp() throws {
         let files = ManagedFiles(
             node: try #require(NodeName("n1")),
@@ -104,8 +127,8 @@ import Testing
         let once = files.accessRules("local all all peer\n")
         #expect(files.accessRules(once) == once)
         #expect(once.hasPrefix("# pgha begin\nlocal all postgres peer map=pgha\n"))
-        #expect(
-            once.contains("host all app samenet scram-sha-256\n") && once.hasSuffix("# pgha end\nlocal all all peer\n"))
+        #expect(once.contains("host all app samenet scram-sha-256\nlocal all app scram-sha-256\n# pgha end\n"))
+        #expect(once.hasSuffix("# pgha end\nlocal all all peer\n"))
         #expect(once.contains("\nhost postgres pgha_pooler 10.0.0.0/8 scram-sha-256\n"))
         let main = files.mainConfiguration("port = 1\n")
         #expect(files.mainConfiguration(main) == main && main.hasSuffix("include = 'pgha.conf'\n# pgha end\n"))

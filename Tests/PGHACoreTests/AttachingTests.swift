@@ -46,6 +46,27 @@ import Testing
         #expect(open.last?.copies == 2)
     }
 
+    /// The claim that would follow could not be written, and the rules before this one would be gone on with.
+    @Test func theLeaderIsNotGivenUpWhileTheNextVersionIsBeingWritten() {
+        var walk = self.attaching(copies: 3, onLoss: .degrade)
+        _ = self.looks(&walk, ["c": 120])
+        for _ in 1...4 {
+            walk.wait(2000)
+            walk.answer("b", .failed(.unreachable("timed out")))
+        }
+        walk.wait(1000)
+        #expect(walk.wait(1500).persist?.state.openRules.last?.number.version == 2)
+        walk.answer("b", .failed(.unreachable("timed out")))
+        #expect(walk.machine.progress == .running)
+        walk.stored()
+        walk.wait(2000)
+        walk.answer("b", .failed(.unreachable("timed out")))
+        guard case .failed(_, exclude: node("b")) = walk.machine.progress else {
+            Issue.record("\(walk.machine.progress)")
+            return
+        }
+    }
+
     @Test func nobodyIsAskedForTheNextVersionBeforeItIsStored() {
         var walk = self.attaching(copies: 3, onLoss: .degrade)
         _ = self.looks(&walk, ["c": 120])

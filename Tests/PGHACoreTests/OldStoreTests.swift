@@ -33,6 +33,21 @@ import Testing
         }
     }
 
+    /// Its controller would be told again and again that all poolers have let go.
+    @Test func aHaltedOneWaitsForNoPooler() {
+        var state = self.state
+        state.term = Term(2)
+        state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 9), reason: "x", planned: nil, forced: false)
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        coordinator.hasPoolers = true
+        _ = coordinator.handle(.loaded(state), at: .origin)
+        #expect(coordinator.draining?.term == Term(3))
+        let seen = standby(at: 100, pledge: self.pledge(7))
+        _ = coordinator.handle(.probed(node("b"), .success(seen), began: at(1)), at: at(2))
+        #expect(coordinator.halted != nil)
+        #expect(coordinator.draining == nil)
+    }
+
     /// The copy was made after the claim and before the record: b led term 2 by a rule that this store never saw.
     @Test func aStoreFromBeforeTheRecordNoticesThatItsClaimWentOn() {
         var state = self.state

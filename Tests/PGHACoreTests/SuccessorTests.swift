@@ -82,6 +82,58 @@ import Testing
     }
 }
 
+/// c is frozen: nobody waits for the end of its seal's time while no server leads.
+@Suite struct FrozenThirdServerTests {
+    private func answer(
+        _ machine: inout Failover, _ name: String, _ command: NodeCommand, _ outcome: NodeOutcome, at time: Int64
+    ) -> Effects { machine.handle(.answered(node(name), command, outcome), at: at(time)) }
+
+    /// a is stopped for b, and b is sealed.
+    private func handedOver(silent: Set<NodeName>) -> (Failover, Effects) {
+        var machine = Failover(
+            claiming: steady(["a", "b", "c"]), kind: .planned(candidate: node("b")), reason: "test", nonce: 5,
+            silent: silent, at: at(0))
+        _ = machine.begin(at: at(0))
+        _ = machine.handle(.stored, at: at(1))
+        let sealing = self.answer(
+            &machine, "a", .fence(machine.pledge, clean: true), .fenced(position(end: 100)), at: 100)
+        #expect(sealing.orders == ["seal b", "seal c"])
+        let sealed = self.answer(&machine, "b", .seal(machine.pledge), .sealed(position(end: 100)), at: 110)
+        return (machine, sealed)
+    }
+
+    @Test func theOldLeaderIsStartedForItsCopyAtOnce() {
+        var (machine, sealed) = self.handedOver(silent: [node("c")])
+        #expect(sealed.orders == ["start_standby a"])
+        let pledge = machine.pledge
+        let started = self.answer(&machine, "a", .startStandby(pledge), .done, at: 200)
+        #expect(started.orders == ["seal a"])
+        let again = self.answer(&machine, "a", .seal(pledge), .sealed(position(end: 100)), at: 210)
+        #expect(again.orders == ["read_position a", "read_position b"])
+        _ = self.answer(&machine, "a", .readPosition(pledge), .sealed(position(end: 100)), at: 211)
+        let read = self.answer(&machine, "b", .readPosition(pledge), .sealed(position(end: 100)), at: 212)
+        let rule = read.persist?.state.openRules.last
+        #expect(rule?.leader == node("b"))
+        #expect(rule?.cohort == [node("a"), node("b")])
+        #expect(rule?.copies == 2)
+    }
+
+    /// It froze a moment ago.
+    @Test func aServerThatWasHeardHasItsChanceAndNotAllItsTime() {
+        var (machine, sealed) = self.handedOver(silent: [])
+        #expect(sealed.orders == [])
+        #expect(sealed.wakeAt == at(210))
+        #expect(machine.handle(.tick, at: at(209)).orders == [])
+        #expect(machine.handle(.tick, at: at(210)).orders == ["start_standby a"])
+    }
+
+    @Test func itIsNotStartedForWhoAnswersInTime() {
+        var (machine, _) = self.handedOver(silent: [])
+        let sealed = self.answer(&machine, "c", .seal(machine.pledge), .sealed(position(end: 100)), at: 120)
+        #expect(sealed.orders == ["read_position b", "read_position c"])
+    }
+}
+
 /// A leader without space answers, and writes nothing.
 @Suite struct FullDiskTests {
     private let state = steady(["a", "b", "c"])

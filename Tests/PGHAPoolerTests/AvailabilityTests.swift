@@ -108,11 +108,14 @@ struct AvailabilityTests {
         let rig = try await PoolerRig.start()
         let client = try rig.client()
         try client.query("CREATE TABLE t (a int)")
-        client.send { $0.query("INSERT INTO t SELECT 1 FROM (SELECT pg_sleep(2)) x") }
-        try await rig.server.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
+        let blocker = try await rig.server.connect()
+        try await blocker.script("BEGIN; LOCK TABLE t IN SHARE MODE")
+        client.send { $0.query("INSERT INTO t VALUES (1)") }
+        let blocked = "pg_stat_activity WHERE wait_event_type = 'Lock'"
+        try await rig.server.wait(until: "EXISTS (SELECT FROM \(blocked))")
         // FATAL 57P01: rolled back for certain, so it may run again.
-        try await rig.server.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        try await rig.server.query("SELECT pg_terminate_backend(pid) FROM \(blocked)")
+        try await blocker.script("COMMIT")
         #expect(try client.answers() == ["C:INSERT 0 1", "Z:I"])
         #expect(try client.value("SELECT count(*) FROM t") == "1")
     }

@@ -1,4 +1,5 @@
 import PGHAPooler
+import PGHAPostgres
 import PGHATesting
 import PGHAWire
 import Testing
@@ -112,6 +113,24 @@ import Testing
             message.body.withUnsafeBytes { body in
                 DataRowView(body)?.values.map { $0.map { String(decoding: $0, as: UTF8.self) } } ?? []
             }
+        }
+    }
+
+    @Test func socketsSayWhenTheyWereOpenedAndLastUsed() async throws {
+        let rig = try await Self.rig()
+        func clock() async throws -> String {
+            let text = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC') AS now"
+            return try await rig.server.query(text)[0].string("now")
+        }
+        let before = try await clock()
+        let client = try rig.client()
+        #expect(try client.value("SELECT 1 FROM pg_sleep(1.1)") == "1")
+        let after = try await clock()
+        let console = try Self.console(rig)
+        for table in ["CLIENTS", "SERVERS"] {
+            let row = try #require(try Self.rows(console, table).first)
+            let (opened, used) = (row[9] ?? "", row[10] ?? "")
+            #expect(before <= opened && opened < used && used <= after, "\(table): \(before) \(row) \(after)")
         }
     }
 

@@ -61,7 +61,9 @@ struct HandOverTests {
         configuration.authentication.rules = .passwords
         try rig.pooler.reload(configuration)
         #expect(try second.value("SELECT 3") == "3")
-        #expect(throws: RawClient.Failure.self) { try rig.client() }
+        let fourth = try RawClient(port: rig.port)
+        fourth.sendStartup(user: "postgres", database: "postgres")
+        #expect(try fourth.read()?.text == "SCRAM-SHA-256")
     }
 
     @Test func filesThatCannotBeReadChangeNothing() async throws {

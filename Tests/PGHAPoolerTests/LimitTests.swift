@@ -63,6 +63,18 @@ struct LimitTests {
         try second.query("COMMIT")
     }
 
+    /// The first server of a pool says how it greets; the one that waited for that needs no second one.
+    @Test func aFirstLogInOpensOneServer() async throws {
+        let session = try await PoolerRig.start(poolSize: 3) { $0.mode = .session }
+        let first = try session.client()
+        #expect(await session.pooler.statistics().pools[0].servers == 1)
+        #expect(try first.value("SELECT 1") == "1")
+        let transaction = try await PoolerRig.start(server: session.server, poolSize: 3)
+        let other = try transaction.client([("statement_timeout", "7000")])
+        #expect(await transaction.pooler.statistics().pools[0].servers == 1)
+        #expect(try other.value("SHOW statement_timeout") == "7s")
+    }
+
     @Test func moreThreadsThanServersDoNotMakeMoreServers() async throws {
         let rig = try await PoolerRig.start { $0.threads = 4 }
         let clients = try (1...12).map { _ in try rig.client() }

@@ -1,5 +1,6 @@
 import PGHACore
 import PGHAPooler
+import PGHAPostgres
 import PGHATesting
 import PGHAWire
 import Testing
@@ -64,28 +65,104 @@ struct LogInTests {
         for user in ["young", "ever"] { #expect(rig.psql(user: user) == user) }
     }
 
-    @Test func aChangedPasswordCountsSoon() async throws {
+    /// A pooler that has read what there is to know about `app` and counts on it for the rest of the test.
+    private static func remembering(_ method: String = "scram-sha-256") async throws -> LogInRig {
         let rig = try await LogInRig.start { configuration, _ in
+            configuration.authentication.rules = try HBARules("host all all all \(method)")
             configuration.authentication.lookup?.cacheTime = .seconds(3600)
         }
         #expect(rig.psql() == "app")
+        return rig
+    }
+
+    @Test func aChangedPasswordCountsAtOnce() async throws {
+        let rig = try await LogInRig.start()
+        #expect(rig.psql() == "app")
         try await rig.server.query("ALTER ROLE app PASSWORD 'other'")
-        let deadline = ContinuousClock.now + .seconds(10)
-        while rig.psql(password: "other") != "app", ContinuousClock.now < deadline {}
         #expect(rig.psql(password: "other") == "app")
         #expect(rig.psql().contains(Self.refused))
     }
 
-    @Test func whileNoServerCanBeAskedTheLastAnswerCounts() async throws {
-        let rig = try await LogInRig.start { configuration, _ in
-            configuration.authentication.lookup?.cacheTime = .zero
+    @Test func anAnswerThatIsRememberedIsNotAskedForAgain() async throws {
+        let rig = try await Self.remembering()
+        func lastQuestion() async throws -> String {
+            let sessions = "pg_stat_activity WHERE application_name = 'pgha pooler'"
+            return try await rig.server.query("SELECT max(query_start)::text AS at FROM \(sessions)")[0].string("at")
         }
+        let before = try await lastQuestion()
+        #expect(rig.psql() == "app")
+        #expect(try await lastQuestion() == before)
+        // Nobody is refused from memory.
+        #expect(rig.psql(password: "wrong").contains(Self.refused))
+        #expect(try await lastQuestion() != before)
+    }
+
+    @Test func aRememberedPasswordThatWasChangedFailsOnceAtMost() async throws {
+        let rig = try await Self.remembering()
+        try await rig.server.query("ALTER ROLE app PASSWORD 'other'")
+        // The proof was made for the old one's salt.
+        #expect(rig.psql(password: "other").contains(Self.refused))
+        #expect(rig.psql(password: "other") == "app")
+        #expect(rig.psql().contains(Self.refused))
+    }
+
+    @Test func aPasswordInTheClearIsCheckedAgainstTheNewOne() async throws {
+        let rig = try await Self.remembering("password")
+        try await rig.server.query("ALTER ROLE app PASSWORD 'other'")
+        #expect(rig.psql(password: "other") == "app")
+        #expect(rig.psql().contains(Self.refused))
+    }
+
+    @Test func anMD5AnswerIsCheckedAgainstTheNewPassword() async throws {
+        let rig = try await LogInRig.start { configuration, _ in
+            configuration.authentication.rules = try HBARules("host all all all md5")
+            configuration.authentication.lookup?.cacheTime = .seconds(3600)
+        }
+        try rig.server.write(
+            "pg_hba.conf", "local all all md5\nhost all all 127.0.0.1/32 md5\n")
+        try await rig.server.query("SELECT pg_reload_conf()")
+        try await rig.server.query("CREATE ROLE aged LOGIN PASSWORD 'md5\(Self.hash("secretaged"))'")
+        #expect(rig.psql(user: "aged") == "aged")
+        try await rig.server.query("ALTER ROLE aged PASSWORD 'md5\(Self.hash("otheraged"))'")
+        #expect(rig.psql(user: "aged", password: "other") == "aged")
+        #expect(rig.psql(user: "aged").contains(Self.refused))
+    }
+
+    @Test func howLongAPasswordCountsIsKeptWhateverIsRemembered() async throws {
+        let rig = try await Self.remembering()
+        try await rig.server.query("ALTER ROLE app VALID UNTIL '2020-01-01'")
+        #expect(rig.psql(password: "wrong").contains(Self.refused))
+        // Known from the log-in that failed.
+        #expect(rig.psql().contains(Self.refused))
+        try await rig.server.query("ALTER ROLE app VALID UNTIL 'infinity'")
+        // The proof is right, and the password counts again: no second attempt is needed.
+        #expect(rig.psql() == "app")
+        let end = try await rig.server.query("SELECT (clock_timestamp() + interval '1 s')::text AS t")[0].string("t")
+        try await rig.server.query("ALTER ROLE app VALID UNTIL '\(end)'")
+        #expect(rig.psql(password: "wrong").contains(Self.refused))
+        try await rig.server.wait(until: "clock_timestamp() > '\(end)'")
+        #expect(rig.psql().contains(Self.refused))
+    }
+
+    @Test func anotherLookupBeginsWithoutMemories() async throws {
+        let rig = try await Self.remembering()
+        try await rig.server.query("ALTER ROLE app PASSWORD 'other'")
+        var configuration = LogInRig.configuration
+        configuration.authentication.lookup?.cacheTime = .seconds(1800)
+        try rig.pooler.reload(configuration)
+        #expect(rig.psql(password: "other") == "app")
+    }
+
+    @Test func whileNoServerCanBeAskedTheLastAnswerCounts() async throws {
+        let rig = try await LogInRig.start()
         #expect(rig.psql() == "app")
         try await rig.server.stop(.immediate)
         // The log-in itself succeeds; the first query waits for a server.
         let client = try RawClient(port: rig.port)
         client.sendStartup(user: "app", database: "postgres")
         #expect(try client.read()?.text == "SCRAM-SHA-256")
+        client.send { $0.saslInitialResponse(.scramSHA256, Array("n,,n=,r=abcdefghijklmnopqrstuvwx".utf8)) }
+        #expect(try client.read()?.text.hasPrefix("r=abcdefghijklmnopqrstuvwx") == true)
     }
 
     @Test func aUsersFileKnowsVerifiersAndPasswords() async throws {
@@ -160,7 +237,7 @@ struct LogInTests {
             let rules = "local all app peer map=people\nlocal all all peer"
             configuration.authentication.rules = try HBARules(rules)
             configuration.authentication.identities = try IdentityMap("people \(shell("id -un")) app")
-            configuration.passwords["app"] = Secret(Array("secret".utf8))
+            configuration.passwords["app"] = PGHAWire.Secret(Array("secret".utf8))
         }
         #expect(rig.psql("host=\(directory.path)", password: "") == "app")
         #expect(rig.psql("host=\(directory.path)", user: "other").contains("FATAL:  peer authentication failed"))

@@ -13,6 +13,12 @@ struct ReadRig {
     let rig: PoolerRig
 
     static let port = "SELECT current_setting('port')"
+    /// The port of the server that answers. `server` takes longer for it than it takes a busy machine to see it at work;
+    /// others do not.
+    static func sleepsOn(_ server: ScratchPostgres) -> String {
+        let time = "CASE current_setting('port') WHEN '\(server.port)' THEN 60 ELSE 0 END"
+        return "SELECT current_setting('port') FROM (SELECT pg_sleep(\(time))) x"
+    }
 
     static var configuration: PoolerConfiguration {
         var configuration = PoolerConfiguration()

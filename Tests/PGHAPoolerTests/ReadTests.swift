@@ -33,7 +33,7 @@ struct ReadTests {
         rig.pooler.apply(PoolTopology(term: Term(1), leader: leader, standbys: [self.node("b", standby)]))
         #expect(try reader.value(port) == "\(standby.port)")
         // A read under way whose standby dies is answered by another server.
-        reader.send { $0.query("SELECT current_setting('port') FROM (SELECT pg_sleep(1)) x") }
+        reader.send { $0.query(ReadRig.sleepsOn(standby)) }
         try await standby.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
         standby.kill()
         #expect(try reader.answers() == ["T", "D:\(primary.port)", "C:SELECT 1", "Z:I"])

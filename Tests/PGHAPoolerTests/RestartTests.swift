@@ -76,17 +76,22 @@ struct RestartTests {
 
     /// An autocommit write, a COMMIT, and the second half of a prepared transaction.
     @Test(arguments: [
-        ([], "INSERT INTO t VALUES (1)", "C:INSERT 0 1"),
-        (["BEGIN", "INSERT INTO t VALUES (1)"], "COMMIT", "C:COMMIT"),
+        ([], "INSERT INTO t VALUES (1)", "C:INSERT 0 1", false),
+        ([], "INSERT INTO t VALUES (1)", "C:INSERT 0 1", true),
+        (["BEGIN", "INSERT INTO t VALUES (1)"], "COMMIT", "C:COMMIT", false),
         (
             ["BEGIN", "INSERT INTO t VALUES (1)", "PREPARE TRANSACTION 'x'"], "COMMIT PREPARED 'x'",
-            "C:COMMIT PREPARED"
+            "C:COMMIT PREPARED", false
         ),
     ])
-    func aCommitThatWaitsForItsStandbyIsNotCancelled(before: [String], statement: String, tag: String) async throws {
+    func aCommitThatWaitsForItsStandbyIsNotCancelled(
+        before: [String], statement: String, tag: String, resolves: Bool
+    ) async throws {
         var options = ScratchPostgres.Options()
         options.settings = ["max_prepared_transactions": "2"]
-        let rig = try await PoolerRig.start(server: try await ScratchPostgres.start(options))
+        let rig = try await PoolerRig.start(server: try await ScratchPostgres.start(options)) {
+            $0.resolvesCommits = resolves
+        }
         let client = try rig.client()
         try client.query("CREATE TABLE t (a int)")
         for text in before { try client.query(text) }

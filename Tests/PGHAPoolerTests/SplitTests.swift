@@ -19,6 +19,22 @@ struct SplitTests {
         try await self.aReadOfADyingStandbyIsAnsweredByAnother(rig)
     }
 
+    /// The list of names that may be called in a read, against a server's own word.
+    @Test func whatCountsAsAReadIsNotVolatile() async throws {
+        let server = try await ScratchPostgres.start()
+        let rows = try await server.query(
+            """
+            SELECT proname::text AS name, bool_or(provolatile = 'v') AS volatile FROM pg_proc
+            WHERE pronamespace = 'pg_catalog'::regnamespace GROUP BY proname
+            """)
+        var isVolatile: [String: Bool] = [:]
+        for row in rows { isVolatile[try row.string("name")] = try row.bool("volatile") }
+        for name in PureFunctions.builtIn {
+            #expect(isVolatile[name] == PureFunctions.volatileButPure.contains(name), "\(name)")
+        }
+        #expect(PureFunctions.volatileButPure.isSubset(of: PureFunctions.builtIn))
+    }
+
     private func readsGoToTheStandbyAndTheRestDoesNot(_ rig: ReadRig) throws {
         let (primary, standby) = (rig.primaryPort, rig.standbyPort())
         let client = try rig.writer()
@@ -174,7 +190,7 @@ struct SplitTests {
     private func aReadOfADyingStandbyIsAnsweredByAnother(_ rig: ReadRig) async throws {
         let client = try rig.writer()
         client.send {
-            $0.query("SELECT current_setting('port') FROM (SELECT pg_sleep(1)) x")
+            $0.query(ReadRig.sleepsOn(rig.standbys[0]))
             $0.query("SELECT 'next'")
         }
         try await rig.standbys[0].wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")

@@ -34,8 +34,8 @@ import Testing
         let plain = String(describing: try PoolerConfiguration(PoolerSettingValues(file: nil, environment: [:])))
         for setting in SettingTable.settings(of: .pooler) where !Self.outside.contains(setting.key) {
             // Files that would have to be there; and what counts only with auth_query.
-            guard !["hba_file", "ident_file", "auth_user", "auth_passfile", "auth_database"].contains(setting.key)
-            else { continue }
+            let withLookup = ["auth_user", "auth_passfile", "auth_database", "auth_cache"]
+            guard !(["hba_file", "ident_file"] + withLookup).contains(setting.key) else { continue }
             let values = try PoolerSettingValues(
                 file: nil, environment: [:], flags: [setting.key: Self.other(setting)])
             #expect(String(describing: try PoolerConfiguration(values)) != plain, "\(setting.key)")

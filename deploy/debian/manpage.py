@@ -52,7 +52,8 @@ def described(command, path, out):
     name = " ".join(path)
     arguments = shown(command.get("arguments"))
     subcommands = [sub for sub in shown(command.get("subcommands")) if sub["commandName"] != "help"]
-    if not subcommands:
+    # Of those that only hold others, the program itself included, there is nothing to say.
+    if not subcommands or (len(path) > 1 and any(argument["kind"] == "option" for argument in arguments)):
         out.append(f'.SS "{escaped(name)}"')
         out.append(f".B {escaped(name)}")
         ordered = sorted(arguments, key=lambda argument: SYNOPSIS_ORDER.index(argument["kind"]))

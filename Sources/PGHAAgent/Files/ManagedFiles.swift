@@ -103,7 +103,17 @@ struct ManagedFiles: Sendable {
             let words = [rule.type, rule.database, rule.user, rule.address, rule.method].compactMap { $0 }
             lines.append(words.joined(separator: " "))
         }
+        if self.adopted == nil { lines += self.localRules }
         return Self.block(lines) + Self.withoutBlock(text)
+    }
+
+    /// Who gets in by a password over TCP does so over the Unix socket too, where a pooler on this host comes from in
+    /// their place. The directory is the server's own user's, so nobody else can get there. Up to the first rule that
+    /// asks for something else: those behind it may be less strict.
+    private var localRules: [String] {
+        let passwords: Set = ["scram-sha-256", "md5", "reject"]
+        return self.setup.access.prefix { passwords.contains($0.method) }.filter { $0.type != "local" }
+            .map { "local \($0.database) \($0.user) \($0.method)" }
     }
 
     /// `pg_ident.conf` with the map for the agent's user first.

@@ -42,15 +42,20 @@ enum ProcessTable {
         return text[text.index(after: close)...].hasPrefix(" Z")
     }
 
-    /// When the process started, seconds since 1970; nil when it is gone. Field 22 of proc(5) `stat`, in clock
-    /// ticks since boot; the name before it may hold blanks and parentheses.
+    /// When the process started, seconds since 1970; nil when it is gone.
     static func startSeconds(_ pid: pid_t) -> Int64? {
+        guard let ticks = self.startTicks(pid), let boot = self.bootSeconds else { return nil }
+        return boot + ticks / Int64(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// When the process started, in clock ticks since boot; nil when it is gone. Field 22 of proc(5) `stat`; the name
+    /// before it may hold blanks and parentheses.
+    static func startTicks(_ pid: pid_t) -> Int64? {
         guard let text = try? DurableFile.read("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
             return nil
         }
         let fields = text[text.index(after: close)...].split(separator: " ")
-        guard fields.count > 19, let ticks = Int64(fields[19]), let boot = self.bootSeconds else { return nil }
-        return boot + ticks / Int64(sysconf(Int32(_SC_CLK_TCK)))
+        return fields.count > 19 ? Int64(fields[19]) : nil
     }
 
     private static var bootSeconds: Int64? {

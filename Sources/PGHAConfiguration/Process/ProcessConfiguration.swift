@@ -10,6 +10,12 @@ package struct LogConfiguration: Hashable, Sendable {
     package let level: String
     package let format: Format
 
+    /// For a program without settings of its own.
+    package init(level: String) {
+        self.level = level
+        self.format = .logfmt
+    }
+
     init(_ layers: SettingLayers) throws(ConfigurationError) {
         self.level = try layers.required("log_level")
         self.format = Format(rawValue: try layers.required("log_format")) ?? .logfmt
@@ -58,6 +64,8 @@ package struct AgentConfiguration: Hashable, Sendable {
     package let binaryDirectory: String?
     /// Whether PostgreSQL is shut down with the agent.
     package let stopsServer: Bool
+    /// Whether a gate in another container starts PostgreSQL.
+    package let isExternal: Bool
     package let log: LogConfiguration
 
     /// Flags over `environment` over `file` (path and text) over the defaults. `flags` go by key: `token_file`.
@@ -76,6 +84,7 @@ package struct AgentConfiguration: Hashable, Sendable {
         self.listen = try layers.listenAddress()
         self.tokenFile = try layers.required("token_file")
         self.binaryDirectory = try layers.text("pg_bindir")
+        self.isExternal = try layers.required("supervise") == "external"
         self.stopsServer = try layers.required("at_exit") == "stop"
         self.log = try LogConfiguration(layers)
     }

@@ -59,9 +59,10 @@ enum PoolerSettings {
                 + "a cancel request for a client that nobody on this host knows is passed on to them, encrypted as "
                 + "server_tls_mode says."),
         setting(
-            "server_sockets", .path, .unset("all servers are reached over TCP"),
+            "server_sockets", .path, .unset("where agents say"),
             "Directories with the Unix sockets of PostgreSQL servers on this host, separated by ':'. A server that the "
-                + "controller lists with an address of this host is reached over the socket of its port found there."),
+                + "controller lists with an address of this host is reached over the socket of its port found there: a fifth "
+                + "cheaper than TCP, which is for those that the server refuses there. /nowhere: TCP alone."),
     ]
 
     private static let access: [Setting] = [
@@ -84,6 +85,11 @@ enum PoolerSettings {
             "A file in .pgpass format with the password of auth_user."),
         setting("auth_user", .name, .value("pgha_pooler"), "Who asks for verifiers."),
         setting("auth_database", .name, .value("postgres"), "Where verifiers are asked for."),
+        timeout(
+            "auth_cache", "0s",
+            "How long an answer counts without asking again. 0s: each log-in asks, while its client makes its proof. Longer: "
+                + "so long may a dropped role or a changed password still be let in, and a first log-in with a new password "
+                + "fail once."),
         setting(
             "allow_risky_settings", .boolean, .value("false"),
             "true: sessions may lower synchronous_commit, and so lose commits that were acknowledged."),
@@ -181,7 +187,8 @@ enum PoolerSettings {
             "resolve_commits", .boolean, .value("false"),
             "true: a COMMIT whose server died is answered with what became of it, asked of the new primary, in place of "
                 + "08007 (outcome unknown). Each COMMIT then carries a question for its transaction's id: one more "
-                + "statement for the server."),
+                + "statement for the server. An INSERT, UPDATE, DELETE or MERGE sent by itself runs between BEGIN, that "
+                + "question and COMMIT: three more."),
     ]
 
     private static let limits: [Setting] = [

@@ -115,6 +115,10 @@ package enum SettingTable {
                 fallback: .unset("as pg_config says, else the newest of Debian's version folders"),
                 reason: "The directory of PostgreSQL's programs; never looked for in PATH."),
             Setting(
+                place: .agent, key: "supervise", kind: .choice(["child", "external"]), fallback: .value("child"),
+                reason: "Who starts PostgreSQL: the agent, as its child, or 'pgha agent gate' in PostgreSQL's own container, "
+                    + "whenever the agent lets it."),
+            Setting(
                 place: .agent, key: "at_exit", kind: .choice(["leave", "stop"]), fallback: .value("leave"),
                 reason: "What the agent's end means for PostgreSQL: it runs on, or, as in a container that ends with "
                     + "its first process, is shut down in order before."),

@@ -22,6 +22,8 @@ package struct ClusterStatus: Hashable, Sendable {
         /// Age of the newest evidence; nil when there is none.
         package var evidenceAge: Duration?
         package var problems: [String]
+        /// Where its Unix socket is on its host, as its agent said last; nil when it never did.
+        package var socketDirectory: String?
 
         package init(
             spec: NodeSpec, role: Role, state: String, timeline: TimelineID?, position: LSN?, lagBytes: UInt64?,
@@ -127,7 +129,7 @@ extension Coordinator {
 
     /// Judged now: the last decision may be old.
     private func verdictInWords(at now: Moment) -> String {
-        switch self.health.verdict(at: now) {
+        switch self.verdict(at: now) {
         case .healthy: "healthy"
         case .suspect(let why): "suspect: \(why)"
         case .inconclusive(let why): "inconclusive: \(why)"
@@ -135,20 +137,23 @@ extension Coordinator {
         }
     }
 
-    /// Whether losing the leader now would leave the cluster without a leader.
-    package func atRiskReason(at now: Moment) -> String? {
+    package func atRiskReason(at now: Moment) -> String? { self.risk(at: now)?.words }
+
+    /// Why losing the leader now would leave the cluster without a leader; nil when it would not.
+    package func risk(at now: Moment) -> ClusterRisk? {
         guard let state = self.state, let rule = state.rule else { return nil }
-        if rule.copies == 1, state.spec.nodes.count > 1 {
-            return "commits have one copy: only \(rule.leader) can lead"
-        }
-        if state.openRules.count > 1 { return "a change of rule is not confirmed yet" }
-        let attached = rule.followers.filter { self.nodes[$0]?.attachedSince != nil }
+        if rule.copies == 1, state.spec.nodes.count > 1 { return .oneCopy(rule.leader) }
+        if state.openRules.count > 1 { return .unconfirmedRule }
+        let attached = rule.followers.filter { self.streams($0, at: now) }
         if attached.count < rule.followersToDiscover {
-            return "\(attached.count) of \(rule.followers.count) standbys stream; "
-                + "\(rule.followersToDiscover) are needed to replace \(rule.leader)"
+            return .tooFewStandbys(
+                attached.count, of: rule.followers.count, needed: rule.followersToDiscover, leader: rule.leader)
+        }
+        if let copied = rule.followers.first(where: { self.namesakes(of: $0, at: now) > 1 }) {
+            return .namesakes(copied)
         }
         let candidates = attached.filter { state.spec[$0]?.nofailover != true }
-        return candidates.isEmpty ? "no standby may be promoted" : nil
+        return candidates.isEmpty ? .noCandidate : nil
     }
 
     private func nodeStatus(_ spec: NodeSpec, rule: Rule?, at now: Moment) -> ClusterStatus.Node {
@@ -161,6 +166,7 @@ extension Coordinator {
             lagBytes: nil, lagSeconds: nil, sync: .observer, postmasterPID: nil, agentPID: facts?.agentPID,
             evidenceAge: [view.observedAt, view.factsAt].compactMap { $0 }.max().map { now - $0 }, problems: [])
         if case .running(let pid)? = facts?.postmaster { node.postmasterPID = pid }
+        node.socketDirectory = view.facts?.socketDirectory
         if let rule, rule.cohort.contains(spec.name) { node.sync = rule.leader == spec.name ? .leader : .quorum }
         self.describe(&node, view, seen: seen, facts: facts, rule: rule, at: now)
         if let rule, spec.name != rule.leader, let seen, node.role == .standby,
@@ -189,12 +195,21 @@ extension Coordinator {
         }
     }
 
+    /// How many servers stream from the leader under the node's name. PostgreSQL's list counts each of them
+    /// (DESIGN section 4).
+    private func namesakes(of node: NodeName, at now: Moment) -> Int {
+        guard let state = self.state, let leader = state.rule.flatMap({ self.nodes[$0.leader] }),
+            let name = state.replicationNames[node]?.description
+        else { return 0 }
+        return leader.fresh(self.freshness, at: now)?.senders
+            .count { $0.applicationName == name && $0.state == "streaming" } ?? 0
+    }
+
     /// That a standby streams is the leader's word, and as old as that.
-    private func streamingState(_ view: NodeView, _ rule: Rule?, at now: Moment) -> String {
-        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
-        guard view.attachedSince != nil else { return "detached" }
+    private func streamingState(_ node: NodeName, _ rule: Rule?, at now: Moment) -> String {
+        guard self.streams(node, at: now) else { return "detached" }
         let heard = rule.flatMap { self.nodes[$0.leader]?.observedAt }
-        return heard.map { now - $0 < limit } == true ? "streaming" : "unconfirmed"
+        return heard.map { now - $0 < self.freshness } == true ? "streaming" : "unconfirmed"
     }
 
     /// A server that gave us no observation, though it may have said why.
@@ -226,11 +241,16 @@ extension Coordinator {
             case (true, true):
                 // Seen before its promotion: the next probe will show it.
                 node.state = view.observedFrom ?? .origin < self.settledAt ? "taking over" : "demoted"
-            case (false, true): node.state = self.streamingState(view, rule, at: now)
+            case (false, true): node.state = self.streamingState(node.spec.name, rule, at: now)
             case (false, false): self.describeOtherPrimary(&node, seen, rule)
             }
             if let rule, view.attachedSince == nil, self.mayHaveForked(node.spec.name, seen, rule) {
                 node.problems.append("may have left \(rule.leader)'s history, and has no agent to tell: make it anew")
+            }
+            let namesakes = self.namesakes(of: node.spec.name, at: now)
+            if namesakes > 1 {
+                node.problems.append(
+                    "\(namesakes) servers stream under its name: stop the copy of its data that does")
             }
             if seen.replayPaused { node.problems.append("replay is paused") }
             if !seen.pendingRestart.isEmpty {

@@ -3,6 +3,8 @@ extension Coordinator {
     mutating func decide(at now: Moment, _ effects: inout Effects) {
         self.verdict = self.health.verdict(at: now)
         guard self.state != nil, self.halted == nil, self.writing == nil else { return }
+        self.resumeClaim(at: now, &effects)
+        guard self.writing == nil else { return }
         switch self.activity {
         case .idle, .preparing, .ruleChange: self.judgeLeader(at: now, &effects)
         case .bootstrap, .failover: break
@@ -17,11 +19,29 @@ extension Coordinator {
         self.bringBack(at: now, &effects)
     }
 
+    /// A claim that is written down is brought to its end, whatever became of the machine that made it: what it recorded
+    /// may have acknowledged commits, and the rules before it must not be gone on with.
+    private mutating func resumeClaim(at now: Moment, _ effects: inout Effects) {
+        guard case .idle = self.activity else { return }
+        switch self.state?.procedure {
+        case .sealing(_, let reason, _, _), .promoting(_, let reason):
+            self.startFailover(.automatic, reason: reason, at: now, &effects)
+        case .bootstrap, .changingRule, nil: break
+        }
+    }
+
     private mutating func judgeLeader(at now: Moment, _ effects: inout Effects) {
         self.waitingReason = nil
         guard let state = self.state, let rule = state.rule else { return }
         guard case .replace(let cause) = self.verdict else {
-            if case .idle = self.activity { self.judgeDisk(rule, at: now, &effects) }
+            switch self.activity {
+            case .idle:
+                self.judgeDisk(rule, at: now, &effects)
+                if self.writing == nil { self.judgeIsolation(rule, at: now, &effects) }
+            // A change that waits for followers in vain does not stand in the way.
+            case .ruleChange: self.judgeIsolation(rule, at: now, &effects)
+            case .bootstrap, .preparing, .failover: break
+            }
             return
         }
         if state.paused {

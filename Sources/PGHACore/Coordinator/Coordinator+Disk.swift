@@ -31,7 +31,7 @@ extension Coordinator {
         }
         let words = "\(rule.leader) has \(free) bytes of disk left"
         let hasCandidate = rule.followers.contains {
-            self.switchoverObstacle($0, rule) == nil && self.shortage(of: $0, at: now) == nil
+            self.switchoverObstacle($0, rule, at: now) == nil && self.shortage(of: $0, at: now) == nil
         }
         guard let state = self.state, hasCandidate, !state.paused else {
             let why = self.state?.paused == true ? "the cluster is paused" : "no standby with more may take over"

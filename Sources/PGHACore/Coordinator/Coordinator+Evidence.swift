@@ -84,6 +84,13 @@ extension Coordinator {
         }
     }
 
+    /// The claim for which poolers let go of the old leader, and a switchover waits; nil when none does. Who is halted
+    /// goes on with nothing.
+    package var draining: Claim? {
+        guard self.halted == nil, case .failover(let machine) = self.activity, machine.isDraining else { return nil }
+        return machine.claim
+    }
+
     /// Whether enough followers answered lately for a failover to get anywhere.
     func canDiscover(_ rule: Rule, at now: Moment) -> Bool {
         let limit = self.state?.spec.timings.freshness ?? .seconds(3)

@@ -122,17 +122,17 @@ extension Coordinator {
                 "not_ready", "\(rule.leader) has no agent, so it cannot be stopped cleanly",
                 hint: "Use 'pgha failover', or run an agent beside it.")
         }
-        guard self.verdict == .healthy else {
+        guard self.verdict(at: now) == .healthy else {
             throw RequestRefusal(
                 "not_ready", "\(rule.leader) is not healthy", hint: "Use 'pgha failover' if it should be replaced.")
         }
         if let target {
             try self.requireNode(target, in: state)
-            if let obstacle = self.switchoverObstacle(target, rule) {
+            if let obstacle = self.switchoverObstacle(target, rule, at: now) {
                 throw RequestRefusal("not_ready", "\(target) cannot take over: \(obstacle)", hint: "See 'pgha status'.")
             }
         }
-        let ready = rule.followers.filter { self.switchoverObstacle($0, rule) == nil }
+        let ready = rule.followers.filter { self.switchoverObstacle($0, rule, at: now) == nil }
         guard let candidate = target ?? ready.min(by: { self.isBetterCandidate($0, $1) }) else {
             throw RequestRefusal("not_ready", "no standby can take over", hint: "See 'pgha failover --dry-run'.")
         }
@@ -142,13 +142,19 @@ extension Coordinator {
     }
 
     /// Why `node` could not lead next; nil when it could.
-    package func switchoverObstacle(_ node: NodeName, _ rule: Rule) -> String? {
+    package func switchoverObstacle(_ node: NodeName, _ rule: Rule, at now: Moment) -> String? {
         guard node != rule.leader else { return "it leads already" }
         if self.state?.spec[node]?.nofailover == true { return "it is nofailover" }
         guard rule.cohort.contains(node) else { return "it is not in the cohort" }
-        guard let view = self.nodes[node], view.attachedSince != nil else { return "it is not streaming" }
+        guard let view = self.nodes[node], self.streams(node, at: now) else { return "it is not streaming" }
         // That it streams is the leader's word of its last look; that it went away may be known sooner.
-        if let failure = view.failure, !failure.provesLife { return "it does not answer" }
+        guard view.fresh(self.freshness, at: now) != nil else {
+            return view.isSilent || view.failure == nil ? "it does not answer" : "it answers with an error"
+        }
+        switch view.freshFacts(self.freshness, at: now)?.postmaster {
+        case .stopped, .absent: return "its server does not run"
+        case .running, nil: break
+        }
         if view.observation?.replayPaused == true { return "its replay is paused" }
         return nil
     }
@@ -166,7 +172,7 @@ extension Coordinator {
         guard node != rule.leader else {
             throw RequestRefusal("invalid", "\(node) is the leader", hint: "Switch over first.")
         }
-        guard self.nodes[node]?.attachedSince == nil else {
+        guard !self.streams(node, at: now) else {
             throw RequestRefusal(
                 "invalid", "\(node) streams from \(rule.leader) already", hint: "There is nothing to rebuild.")
         }

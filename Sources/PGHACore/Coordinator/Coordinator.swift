@@ -66,6 +66,7 @@ package struct Coordinator: Sendable {
     var ruleChangeNotBefore: Moment
     /// When the last procedure ended: older observations do not show its result.
     var settledAt: Moment
+    var lastSight: LastSight?
     package internal(set) var verdict: LeaderHealth.Verdict = .suspect("not asked yet")
     /// Why a failover that seems due is not started.
     package internal(set) var waitingReason: String?
@@ -170,7 +171,8 @@ package struct Coordinator: Sendable {
         guard let state = self.state, self.writing == nil else { return }
         let machine = Failover(
             claiming: state, kind: kind, reason: reason, nonce: self.generator.next(), excluded: excluded,
-            bootstrapped: bootstrapped, draining: self.hasPoolers, at: now)
+            silent: Set(self.nodes.filter { $0.value.isSilent }.keys), bootstrapped: bootstrapped,
+            draining: self.hasPoolers, at: now)
         if case .requested(_, true) = kind { self.forcedTerm = machine.claim.term }
         effects.notes.append("failover begins: term \(machine.claim.term), \(reason)")
         self.start(.failover(machine), at: now, &effects)
@@ -220,11 +222,11 @@ package struct Coordinator: Sendable {
         switch progress {
         case .running: return
         case .finished:
-            self.settle(at: now, told: self.toldToFollow)
+            self.settle(at: now)
             finish(&self, &effects)
         case .failed(let reason, let exclude):
             effects.notes.append("procedure gave up: \(reason)")
-            self.settle(at: now, told: self.toldToFollow)
+            self.settle(at: now)
             self.ruleChangeNotBefore = now + .seconds(2)
             if let exclude {
                 self.startFailover(.automatic, reason: reason, excluded: [exclude], at: now, &effects)
@@ -242,15 +244,17 @@ package struct Coordinator: Sendable {
         effects.notes.append("halted: \(words)")
     }
 
-    private var toldToFollow: Set<NodeName> {
-        if case .failover(let machine) = self.activity { return Set(machine.followersTold.keys) }
-        return Set(self.nodes.keys)
-    }
-
-    /// `told`: who was told to follow by the procedure that ended, or followed before it.
-    private mutating func settle(at now: Moment, told: Set<NodeName>) {
+    /// A change of rule changes neither the leader nor whom it streams to, and both were probed all the while.
+    /// After anything else the leader must say anew who follows; until then what the procedure last saw is shown.
+    private mutating func settle(at now: Moment) {
+        let ended = self.activity
+        let sight = self.sightOfActivity
         self.activity = .idle
         self.settledAt = now
+        if case .ruleChange = ended { return }
+        self.lastSight = sight
+        var told = Set(self.nodes.keys)
+        if case .failover(let machine) = ended { told = Set(machine.followersTold.keys) }
         self.watch(self.state?.rule?.leader, at: now)
         for node in self.nodes.keys {
             self.nodes[node]?.detachedSince = now
@@ -263,6 +267,7 @@ package struct Coordinator: Sendable {
         guard let written = self.writing else { return }
         self.writing = nil
         self.state = written.state
+        self.health.timings = written.state.spec.timings
         for node in written.state.spec.nodes.map(\.name) where self.nodes[node] == nil {
             self.nodes[node] = NodeView(at: now)
         }

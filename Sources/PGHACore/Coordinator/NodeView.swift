@@ -39,6 +39,9 @@ package struct NodeView: Hashable, Sendable {
         return self.observation
     }
 
+    /// The last probe had no answer.
+    package var isSilent: Bool { self.failure.map { !$0.provesLife } ?? false }
+
     package func freshFacts(_ limit: Duration, at now: Moment) -> AgentFacts? {
         guard let factsAt = self.factsAt, now - factsAt < limit else { return nil }
         return self.facts

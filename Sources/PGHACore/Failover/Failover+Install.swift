@@ -9,7 +9,7 @@ extension Failover {
                 self.becameWritable(position, at: now, &effects)
             }
         case .wrote(let end): self.rowEnd = end
-        case .senders(let senders): self.looked(senders)
+        case .senders(let senders): self.looked(senders, at: now)
         case .done:
             if case .follow = command { self.followersTold[node] = now }
             if case .setSyncList = command { self.close(at: now, &effects) }
@@ -20,7 +20,9 @@ extension Failover {
         case .sealed, .fenced, .initialized: break
         }
         self.orders.succeeded(node)
-        if case .senders = outcome, !self.isAttached(plan) { self.orders.wait(node, until: now + Self.senderPoll) }
+        guard case .senders = outcome, !self.isAttached(plan) else { return }
+        let isAlone = plan.rule.lacksMembers && self.attached.isEmpty
+        self.orders.wait(node, until: now + (isAlone ? Self.rebuildPoll : Self.senderPoll))
     }
 
     /// Writes down which timeline this term has, before anything on it can be acknowledged.
@@ -49,19 +51,24 @@ extension Failover {
     /// After *record* there is no undo: a candidate that cannot lead is left for a new claim, in which its own
     /// rule must be satisfied like every other open one.
     private mutating func leaderFailed(_ failure: NodeFailure) {
-        guard let plan = self.plan, self.orders.failureCount(plan.rule.leader) >= Self.promoteAttempts else { return }
+        guard let plan = self.plan, self.orders.failureCount(plan.rule.leader) >= Self.promoteAttempts,
+            // The new claim has to be written, and another write is under way.
+            self.phase != .attaching || self.timelineStored
+        else { return }
         self.progress = .failed(
             reason: "\(plan.rule.leader) could not be made the leader of term \(self.claim.term): \(failure)",
             exclude: plan.rule.leader)
     }
 
-    private mutating func looked(_ senders: [SenderObservation]) {
+    private mutating func looked(_ senders: [SenderObservation], at now: Moment) {
         guard let plan = self.plan else { return }
         let byName = Dictionary(plan.names.map { ($0.value.description, $0.key) }, uniquingKeysWith: { a, _ in a })
         self.attached = []
-        guard let rowEnd = self.rowEnd else { return }
+        self.lookedAt = now
+        // A rule that lacks members has no row: it is for the rule with those who come to the leader's timeline.
+        guard let end = plan.rule.lacksMembers ? self.leaderPosition?.end : self.rowEnd else { return }
         for sender in senders where sender.state == "streaming" {
-            if let node = byName[sender.applicationName], let flushed = sender.flushed, flushed >= rowEnd {
+            if let node = byName[sender.applicationName], let flushed = sender.flushed, flushed >= end {
                 self.attached.insert(node)
             }
         }
@@ -73,7 +80,13 @@ extension Failover {
     }
 
     mutating func advanceInstall(at now: Moment, _ effects: inout Effects) {
-        guard self.phase == .attaching, self.timelineStored, let plan = self.plan, self.rowEnd != nil else { return }
+        guard self.phase == .attaching, self.timelineStored, let plan = self.plan else { return }
+        if plan.rule.lacksMembers {
+            self.blockedReason = "\(plan.rule.leader) waits for servers to be rebuilt: \(plan.rule.copies) copies need them"
+            if !self.attached.isEmpty { self.replaceCohort(at: now, &effects) }
+            return
+        }
+        guard self.rowEnd != nil else { return }
         if self.isAttached(plan) {
             self.phase = .opening
         } else if now - self.attachingSince >= self.state.spec.timings.standbyTimeout {
@@ -100,6 +113,7 @@ extension Failover {
             number: RuleNumber(term: plan.rule.number.term, version: plan.rule.number.version + 1),
             nonce: plan.rule.nonce, leader: plan.rule.leader, cohort: step.cohort, copies: step.copies)
         self.plan?.rule = next
+        self.blockedReason = nil
         self.rowEnd = nil
         self.timelineStored = false
         self.state.timelines.follow(plan.rule.leader, cohort)
@@ -124,7 +138,7 @@ extension Failover {
             self.tellFollowers(at: now, &effects)
         case .attaching:
             self.tellFollowers(at: now, &effects)
-            if self.rowEnd == nil, let timeline = self.state.timelines.last {
+            if self.rowEnd == nil, !plan.rule.lacksMembers, let timeline = self.state.timelines.last {
                 self.orders.send(
                     .writeTermRow(plan.rule, timeline: timeline, reason: self.reason), to: leader, at: now, &effects)
             } else {
@@ -151,6 +165,7 @@ extension Failover {
     private mutating func close(at now: Moment, _ effects: inout Effects) {
         guard let plan = self.plan, self.phase == .opening else { return }
         self.phase = .closing
+        self.openedAt = now
         self.state.close(plan.rule)
         effects.persist = .init(
             state: self.state,
@@ -178,7 +193,7 @@ extension Failover {
     }
 
     /// A server came back as a standby of the candidate, under `name`, while the term is being installed.
-    mutating func joined(_ node: NodeName, _ name: ReplicationName, at now: Moment) {
+    package mutating func joined(_ node: NodeName, _ name: ReplicationName, at now: Moment) {
         guard self.plan != nil else { return }
         self.plan?.names[node] = name
         self.state.replicationNames[node] = name

@@ -73,12 +73,19 @@ package struct Failover: Sendable {
     static let handOverLimit = Duration.seconds(10)
     /// How long a server that was asked may leave us waiting before a decision is made without it.
     static let answerTime = Duration.seconds(5)
+    /// How long an old leader's start for its copy is put off for servers that may still answer. A seal takes 8–16 ms.
+    static let copyPatience = Duration.milliseconds(100)
+    /// How long a leader without followers is put off for servers that may still answer. A rewind takes one to two
+    /// seconds, the crash recovery of a server that could follow without one often less.
+    static let rebuildPatience = Duration.seconds(1)
     /// How long a server that failed to be promoted is passed over.
     static let exclusion = Duration.seconds(5)
     /// A follower that was told and does not attach is told again after this.
     static let attachGrace = Duration.seconds(3)
     /// Between two looks at the walsenders while waiting for a flush. A look costs about 0.3 ms.
     static let senderPoll = Duration.milliseconds(3)
+    /// The same while servers are being rewound or copied.
+    static let rebuildPoll = Duration.milliseconds(50)
     /// Attempts to promote before the candidate is given up.
     static let promoteAttempts = 5
 
@@ -88,6 +95,8 @@ package struct Failover: Sendable {
     package let reason: String
     /// Servers that failed to be promoted in an earlier claim.
     package let excluded: Set<NodeName>
+    /// Servers that did not answer when the claim was taken.
+    let silent: Set<NodeName>
     package internal(set) var phase: Phase
     package internal(set) var progress: ProcedureProgress = .running
     package internal(set) var plan: Plan?
@@ -113,20 +122,28 @@ package struct Failover: Sendable {
     var attachingSince: Moment
     /// The last look at the walsenders.
     package internal(set) var attached: Set<NodeName> = []
+    /// When the leader answered it.
+    package internal(set) var lookedAt: Moment?
+    /// When the new leader answered that it is open for commits.
+    package internal(set) var openedAt: Moment?
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false
+    /// Since when that is so for want of answers.
+    var shortSince: Moment?
+    /// Since when the missing copies could be had by rebuilding servers.
+    var rebuildableSince: Moment?
     /// Another controller recorded the rule, and may have set its list.
     let isResumed: Bool
     /// Poolers hold transactions for this claim and have not all reported that none is left.
     package internal(set) var isDraining: Bool
 
     /// Takes a new claim. `nonce` is random, from the shell's generator. `bootstrapped` is the claim under which the
-    /// first servers were made: the first term is its. `draining`: poolers follow this controller, and a switchover waits
-    /// for them.
+    /// first servers were made: the first term is its. `silent`: servers whose last probe had no answer. `draining`: poolers
+    /// follow this controller, and a switchover waits for them.
     package init(
         claiming state: ClusterState, kind: Kind, reason: String, nonce: UInt64, excluded: Set<NodeName> = [],
-        bootstrapped: Claim? = nil, draining: Bool = false, at now: Moment
+        silent: Set<NodeName> = [], bootstrapped: Claim? = nil, draining: Bool = false, at now: Moment
     ) {
         var next = state
         if bootstrapped == nil { next.term = state.term.next }
@@ -147,6 +164,7 @@ package struct Failover: Sendable {
         self.kind = kind
         self.reason = reason
         self.excluded = excluded
+        self.silent = silent
         self.phase = .claiming
         self.started = now
         self.attachingSince = now
@@ -162,6 +180,7 @@ package struct Failover: Sendable {
         self.kind = .automatic
         self.reason = reason
         self.excluded = []
+        self.silent = []
         self.phase = .promoting
         self.recordedVersion = rule.number.version
         self.started = now

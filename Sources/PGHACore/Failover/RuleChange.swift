@@ -48,7 +48,7 @@ package struct RuleChange: Sendable {
     private var setAt: Moment
 
     /// `state` has a current rule and no procedure. Some changes take two steps, and then this is the first of them: its
-    /// `target` has another cohort or number of copies than was asked for; see ``Swift/Array/onTheWay(to:copies:)``.
+    /// `target` has another cohort or number of copies than was asked for; see `onTheWay(to:copies:)`.
     package init(
         _ state: ClusterState, cohort: some Sequence<NodeName>, copies: Int, reason: String, at now: Moment
     ) {

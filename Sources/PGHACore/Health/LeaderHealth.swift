@@ -48,7 +48,8 @@ package struct LeaderHealth: Hashable, Sendable {
         var sawLifeSince: Moment?
     }
 
-    private let timings: Timings
+    /// As the specification has them now.
+    package var timings: Timings
     /// End of the last probe that the leader answered in any way.
     private var lastAnswer: Moment?
     /// The last answer was an observation, not "starting up" or an error.

@@ -172,6 +172,8 @@ package struct AgentFacts: Hashable, Sendable, Codable {
     package var passfile: String?
     /// Names of what the agent keeps of the server's diverged WAL, finished; nil for nothing.
     package var diverged: [String]?
+    /// Where the server's Unix socket is, on its host; nil from agents that do not say.
+    package var socketDirectory: String?
 
     package init(
         node: NodeName, agentPID: Int32, postmaster: Postmaster, pledge: Pledge? = nil, standbySignal: Bool = false,

@@ -1,7 +1,7 @@
 /// What the operator asked for. Changed through the API only, by compare-and-set.
 package struct ClusterSpec: Hashable, Sendable, Codable {
     package var name: String
-    /// Sorted by name, no name twice, no address twice: see ``problems``.
+    /// Sorted by name, no name twice, no address twice: see `SpecCheck`.
     package var nodes: [NodeSpec]
     package var durability: Durability
     package var timings: Timings

@@ -17,7 +17,10 @@ package struct NodeName: Hashable, Comparable, Sendable, Codable, CustomStringCo
     package var description: String { self.text }
 
     /// The physical slot that this node streams from, on whichever server it follows.
-    package var slotName: String { "pgha_\(self.text)" }
+    package var slotName: String { Self.slotPrefix + self.text }
+
+    /// Slots with it are ours: they are made, moved and dropped without asking.
+    package static let slotPrefix = "pgha_"
 
     package init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)

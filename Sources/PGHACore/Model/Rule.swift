@@ -65,12 +65,13 @@ package struct Rule: Hashable, Sendable, Codable {
     package let leader: NodeName
     /// The leader and the standbys whose acknowledgement may count; sorted, no name twice.
     package let cohort: [NodeName]
-    /// A commit is durable when this many members, the leader among them, have flushed it. 1 ≤ copies ≤ |cohort|.
+    /// A commit is durable when this many members, the leader among them, have flushed it. At least 1; more than there
+    /// are members only while the rule ``lacksMembers``.
     package let copies: Int
 
     package init(number: RuleNumber, nonce: UInt64, leader: NodeName, cohort: some Sequence<NodeName>, copies: Int) {
         let members = Set(cohort).union([leader]).sorted()
-        precondition((1...members.count).contains(copies), "\(copies) copies of a cohort of \(members.count)")
+        precondition(copies >= 1, "\(copies) copies")
         self.number = number
         self.nonce = nonce
         self.leader = leader
@@ -84,13 +85,17 @@ package struct Rule: Hashable, Sendable, Codable {
     /// The members other than the leader.
     package var followers: [NodeName] { self.cohort.filter { $0 != self.leader } }
 
+    /// Nothing can be acknowledged under it, so it hides no commit and stands in no other leader's way: its leader stays
+    /// fenced until the rule that follows names those who joined.
+    package var lacksMembers: Bool { self.cohort.count < self.copies }
+
     /// Followers whose positions must be known before every durable commit is sure to be among them.
     ///
     /// A durable commit is on N members, the leader among them, so on N − 1 of the |cohort| − 1 followers.
     /// Reading |cohort| − N + 1 of them leaves N − 2 unread: too few to hide a commit.
     package var followersToDiscover: Int {
         if DecisionFaults.isOn(.discoverCopiesOnly) { return min(self.copies, self.followers.count) }
-        return self.cohort.count - self.copies + 1
+        return max(0, self.cohort.count - self.copies + 1)
     }
 }
 

@@ -6,6 +6,9 @@
 /// own first record was seen, so the new leader cannot have given its id to another transaction, and what it says of
 /// the id is true.
 ///
+/// A transaction that wrote no record before its COMMIT has changed nothing but unlogged tables, which a promotion
+/// empties. Only its id might have been given to another, and nothing that lasts depends on what is said of it.
+///
 /// Limits: nothing is claimed but for one promotion right behind the commit's own term. A leader that went on in place,
 /// perhaps after a crash, may have lost the end of its WAL and used ids again.
 package struct CommitDoubt: Hashable, Sendable {

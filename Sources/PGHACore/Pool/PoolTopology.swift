@@ -5,6 +5,9 @@ package struct PoolTopology: Hashable, Sendable {
         package let name: NodeName
         /// A numeric address, or the directory of a Unix socket.
         package let host: String
+        /// The directory of a Unix socket, which is tried first. The server's rules for local connections may be others
+        /// than for `host`, which then is the way for those that they refuse.
+        package let socket: String?
         package let port: UInt16
         /// Where its WAL ended when it was last seen; nil when unknown.
         package var position: LSN?
@@ -18,11 +21,12 @@ package struct PoolTopology: Hashable, Sendable {
         package var zone: String?
 
         package init(
-            name: NodeName, host: String, port: UInt16, position: LSN? = nil, lagBytes: UInt64? = nil,
-            lagSeconds: Double? = nil, noRead: Bool = false, zone: String? = nil
+            name: NodeName, host: String, socket: String? = nil, port: UInt16, position: LSN? = nil,
+            lagBytes: UInt64? = nil, lagSeconds: Double? = nil, noRead: Bool = false, zone: String? = nil
         ) {
             self.name = name
             self.host = host
+            self.socket = socket
             self.port = port
             self.position = position
             self.lagBytes = lagBytes
@@ -32,7 +36,9 @@ package struct PoolTopology: Hashable, Sendable {
         }
 
         /// On the pooler's own host.
-        package var isLocal: Bool { self.host.hasPrefix("/") || self.host.hasPrefix("127.") || self.host == "::1" }
+        package var isLocal: Bool {
+            self.socket != nil || self.host.hasPrefix("/") || self.host.hasPrefix("127.") || self.host == "::1"
+        }
     }
 
     /// How a term began.

@@ -1,4 +1,5 @@
 internal import CPGHALoop
+internal import Glibc
 internal import PGHACore
 internal import PGHAWire
 
@@ -25,6 +26,9 @@ struct ConsoleSocket: Sendable {
     var port: UInt16 = 0
     /// Nanoseconds in its state.
     var age: UInt64 = 0
+    /// Seconds since 1970: when it was opened, and when the last thing was asked of it, or was answered.
+    var connectedAt: Int64 = 0
+    var requestedAt: Int64 = 0
     var isWaiting = false
     var isRetiring = false
     var identity = ""
@@ -37,12 +41,23 @@ struct ConsoleSocket: Sendable {
     func row(_ type: String) -> [String?] {
         let wait = self.isWaiting ? self.age : 0
         return [
-            type, self.user, self.database, "none", self.state, self.address, "\(self.port)", nil, nil, nil, nil,
+            type, self.user, self.database, "none", self.state, self.address, "\(self.port)", nil, nil,
+            Self.time(self.connectedAt), Self.time(self.requestedAt),
             "\(wait / 1_000_000_000)", "\(wait / 1000 % 1_000_000)", self.isRetiring ? "1" : "0", self.identity,
             self.link, "\(self.remoteProcess)", self.isEncrypted ? "TLS" : "", self.applicationName,
             "\(self.statements)",
             self.identity,
         ]
+    }
+
+    /// As PgBouncer spells times, in UTC.
+    private static func time(_ seconds: Int64) -> String {
+        var parts = tm()
+        var seconds = time_t(seconds)
+        var text = [CChar](repeating: 0, count: 32)
+        guard gmtime_r(&seconds, &parts) != nil else { return "" }
+        let count = strftime(&text, text.count, "%Y-%m-%d %H:%M:%S UTC", &parts)
+        return String(decoding: text.prefix(count).map(UInt8.init), as: UTF8.self)
     }
 
     /// Where the other end of a socket is.
@@ -90,6 +105,8 @@ extension PoolerLoop {
             socket.isWaiting = client.pointee.phase == .waiting || client.pointee.phase == .catchingUp
             socket.state = socket.isWaiting ? "waiting" : client.pointee.server == nil ? "idle" : "active"
             socket.age = self.now &- client.pointee.since
+            socket.connectedAt = Int64(client.pointee.connectedAt)
+            socket.requestedAt = self.wallClock(at: client.pointee.since)
             socket.identity = "c\(self.number).\(index)"
             socket.link = client.pointee.server.map { "s\(self.number).\($0.pointee.index)" } ?? ""
             socket.isEncrypted = client.pointee.transport.tls != nil
@@ -99,6 +116,11 @@ extension PoolerLoop {
             result.append(socket)
         }
         return result
+    }
+
+    /// Seconds since 1970 at a time of the loop's clock.
+    private func wallClock(at time: UInt64) -> Int64 {
+        (pgha_wall_clock() - Int64((self.now &- time) / 1000)) / 1_000_000
     }
 
     private static func applicationName(_ parameters: Unmanaged<ParameterSet>?) -> String {
@@ -120,6 +142,8 @@ extension PoolerLoop {
             default: socket.state = "new"
             }
             socket.age = self.now &- server.pointee.since
+            socket.connectedAt = self.wallClock(at: server.pointee.openedAt)
+            socket.requestedAt = self.wallClock(at: server.pointee.since)
             socket.isRetiring = self.mustRetire(server)
             socket.identity = "s\(self.number).\(index)"
             socket.link = server.pointee.client.map { "c\(self.number).\($0.pointee.index)" } ?? ""

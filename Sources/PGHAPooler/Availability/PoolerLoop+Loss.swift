@@ -18,6 +18,7 @@ extension PoolerLoop {
         if client.pointee.phase == .settling || self.isWalking {
             return self.closeLost(client, server, unknown: self.isWalking)
         }
+        if let own = server.pointee.own, own.pointee.hasFailed { return self.endFailedOwn(client) }
         let loss = self.loss(of: server, client)
         client.pointee.flags.remove(.holdsBack)
         if client.pointee.unitCount == 0 { self.noteWrite(client, server) }
@@ -28,6 +29,7 @@ extension PoolerLoop {
         case .outcomeUnknown where self.waitForOutcome(client, server): break
         case .outcomeUnknown:
             server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
+            self.disownCommit(server)
             self.answerOutstanding(of: client, server, Self.outcomeUnknown)
         case .close(let unknown): self.closeLost(client, server, unknown: unknown)
         }
@@ -45,6 +47,11 @@ extension PoolerLoop {
         loss.isUnsynced = session.hasOpenPipeline
         loss.mayCommit =
             server.pointee.flags.contains(.mayCommit) || (session.status == .idle && session.endsTransactions)
+        // The transaction is the pooler's own: for the client there is none, and its statement is all of it.
+        if client.pointee.phase == .committing {
+            loss.transaction = .none
+            loss.mayCommit = true
+        }
         loss.isPinned = self.isBound(client, server) || session.isStreaming
         loss.isMidMessage = server.pointee.rest > 0 && !server.pointee.flags.contains(.dropsRest)
         guard let bytes = server.pointee.first.bytes else { return loss }
@@ -89,7 +96,7 @@ extension PoolerLoop {
     }
 
     /// What outstanding Parses would have defined is not defined.
-    private mutating func forgetOutstanding(of client: ClientPointer, _ server: ServerPointer) {
+    mutating func forgetOutstanding(of client: ClientPointer, _ server: ServerPointer) {
         guard let parses = server.pointee.session.outstandingParses else { return }
         client.pointee.statements?.pointee.removeFailed(parses, &self.statementTable)
     }

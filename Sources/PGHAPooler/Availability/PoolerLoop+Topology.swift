@@ -14,7 +14,10 @@ extension PoolerLoop {
         let isNewTerm = topology.term != self.topology.term
         self.topology = topology
         self.topologyChangedForReads()
-        if isNewTerm { self.trustTerm() }
+        if isNewTerm {
+            self.trustTerm()
+            self.socketRefusals = []
+        }
         if topology.claim == nil { self.drainedClaim = nil }
         for pool in self.pools.values { self.updateHold(pool) }
         for index in 0..<self.servers.highWater {

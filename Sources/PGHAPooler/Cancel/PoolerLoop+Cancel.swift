@@ -42,7 +42,7 @@ extension PoolerLoop {
     /// this key.
     @discardableResult mutating func cancel(_ call: CancelCall) -> Bool {
         guard let client = self.client(of: call) else { return false }
-        guard client.pointee.phase == .active, let server = client.pointee.server, server.pointee.session.isBusy
+        guard client.pointee.isServed, let server = client.pointee.server, server.pointee.session.isBusy
         else { return true }
         self.cancelQuery(of: server)
         return true
@@ -90,7 +90,9 @@ extension PoolerLoop {
             !self.isOutdated(server)
         else { return }
         if self.mayBeCommitting(server) { return self.guardedCancel(of: server) }
-        let descriptor = pgha_connect(node.host, node.port)
+        // Nobody is asked who sends a cancel request; it goes the way that the connection went.
+        var target = self.target(node, user: "", database: "", overSocket: server.pointee.transport.isUnix)
+        let descriptor = pgha_connect(target.address, node.port)
         guard descriptor >= 0 else { return }
         guard let index = self.servers.take() else { return Transport(descriptor).close() }
         let canceller = self.servers[index]
@@ -101,7 +103,6 @@ extension PoolerLoop {
         canceller.pointee.phase = .cancelling
         canceller.pointee.node = server.pointee.node
         // Encrypted as its own connection is: the key would let anybody cancel.
-        var target = self.target(node, user: "", database: "")
         target.cancels = CancelRequest(processID: server.pointee.processID, key: key.bytes)
         canceller.pointee.logIn = Unmanaged.passRetained(ServerLogIn(target, proof: ServerProof()))
         canceller.pointee.target = Token(.server, index: server.pointee.index, generation: server.pointee.generation)

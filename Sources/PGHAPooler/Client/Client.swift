@@ -24,6 +24,8 @@ struct Client: BitwiseCopyable {
         case settling
         /// Has sent a COMMIT; its server first says which transaction that is.
         case learning
+        /// Has sent a statement that commits by itself, which runs in a transaction of the pooler's own.
+        case committing
         /// Keeps its server and may not begin a transaction: the leader is being replaced.
         case parked
         /// Lost its server with a COMMIT under way; the next leader is asked what became of it.
@@ -90,6 +92,8 @@ struct Client: BitwiseCopyable {
     let index: UInt32
     let generation: UInt32
     var phase = Phase.loggingIn
+    /// Its server works for it, and it gets what that says.
+    var isServed: Bool { self.phase == .active || self.phase == .committing }
     let role: PoolerConfiguration.Role
     var flags: Flags = []
     var pinReason = PinReason.none
@@ -110,6 +114,8 @@ struct Client: BitwiseCopyable {
     var since: UInt64
     /// What only its cancel key has; the rest of that names process, loop and place.
     var secret: UInt32 = 0
+    /// Seconds since 1970.
+    let connectedAt: UInt32
     var logIn: Unmanaged<LogIn>?
     /// Prepared statements by name; nil until the first.
     var statements: UnsafeMutablePointer<ClientStatements>?
@@ -121,11 +127,15 @@ struct Client: BitwiseCopyable {
     var unitCount: UInt32 = 0
     var unitSequence: UInt32 = 0
 
-    init(transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64) {
+    init(
+        transport: Transport, index: UInt32, generation: UInt32, role: PoolerConfiguration.Role, now: UInt64,
+        connectedAt: UInt32
+    ) {
         self.transport = transport
         self.index = index
         self.generation = generation
         self.role = role
         self.since = now
+        self.connectedAt = connectedAt
     }
 }

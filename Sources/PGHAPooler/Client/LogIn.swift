@@ -39,6 +39,14 @@ final class LogIn {
     var rule: HBARule?
     /// nil: no such user is known.
     var credential: RoleCredential?
+    /// How many questions about users had been sent when this one was to be looked up, and which of them gave the
+    /// credential. An answer to an earlier one may be older than the password.
+    var questionsBefore: UInt64 = 0
+    var question = UInt64.max
+    /// It was asked for its proof while the answer about it was still to come.
+    var wasAsked = false
+    /// What it sent last: checked again against a new answer, because the one at hand was from before the log-in.
+    var doubted: Secret?
     var exchange: Exchange?
     /// Of SCRAM: goes out in one piece with the greeting.
     var lastProof: [UInt8]?

@@ -23,7 +23,7 @@ extension PoolerLoop {
                     client, .invalidAuthorization, "peer authentication failed for user \"\(message.user)\"")
             }
             self.authenticated(client, logIn, message)
-        case .scramSHA256, .md5, .password: self.findCredential(client, logIn, message.user)
+        case .scramSHA256, .md5, .password: self.findCredential(client, logIn, rule.method, message.user)
         }
     }
 
@@ -59,13 +59,27 @@ extension PoolerLoop {
 
     // MARK: - Passwords
 
-    private mutating func findCredential(_ client: ClientPointer, _ logIn: LogIn, _ user: WireText) {
+    private mutating func findCredential(
+        _ client: ClientPointer, _ logIn: LogIn, _ method: HBARule.Method, _ user: WireText
+    ) {
         if let known = self.security.users[user] {
             return self.beginExchange(client, logIn, known.credential)
         }
         guard self.configuration.authentication.lookup != nil else { return self.beginExchange(client, logIn, nil) }
-        logIn.step = .lookingUp
-        self.lookUp(user, for: client)
+        // Of SCRAM the first message is the same for everybody: the question about the user takes no time of its own.
+        if method == .scramSHA256 {
+            guard self.offerSCRAM(client) else { return }
+            logIn.wasAsked = true
+        }
+        self.lookUp(user, for: client, logIn)
+    }
+
+    /// False when the client was closed.
+    private mutating func offerSCRAM(_ client: ClientPointer) -> Bool {
+        var buffer = WireBuffer()
+        let hash = client.pointee.transport.bindingHash(asServer: true)
+        buffer.authenticationSASL(mechanisms: SCRAMServer.mechanisms(certificateHash: hash))
+        return self.send(buffer, to: client)
     }
 
     /// `credential` is nil for users that nobody knows: they are asked all the same.
@@ -76,12 +90,17 @@ extension PoolerLoop {
         else { return self.closeClient(client) }
         logIn.step = .authenticating
         logIn.credential = credential
+        guard self.ask(client, logIn, exchange) else { return }
+        if !logIn.input.isEmpty { self.advanceAuthentication(client, logIn) }
+    }
+
+    /// False when the client was closed.
+    private mutating func ask(_ client: ClientPointer, _ logIn: LogIn, _ exchange: PasswordExchange) -> Bool {
         var buffer = WireBuffer()
         switch exchange {
         case .scram(let verifier):
-            let hash = client.pointee.transport.bindingHash(asServer: true)
-            buffer.authenticationSASL(mechanisms: SCRAMServer.mechanisms(certificateHash: hash))
             logIn.exchange = .offered(verifier)
+            return logIn.wasAsked || self.offerSCRAM(client)
         case .md5(let stored):
             let salt = UInt32.random(in: 0...UInt32.max)
             buffer.authenticationMD5Password(salt: salt)
@@ -90,8 +109,7 @@ extension PoolerLoop {
             buffer.authenticationCleartextPassword()
             logIn.exchange = .cleartext
         }
-        guard self.send(buffer, to: client) else { return }
-        if !logIn.input.isEmpty { self.advanceAuthentication(client, logIn) }
+        return self.send(buffer, to: client)
     }
 
     private mutating func send(_ buffer: borrowing WireBuffer, to client: ClientPointer) -> Bool {
@@ -134,9 +152,10 @@ extension PoolerLoop {
         case .challenged(var server):
             switch server.handle(body) {
             case .challenge: self.closeClient(client)
-            case .failure(let failure): self.refuseProof(client, logIn, failure)
+            case .failure(.wrongProof): self.refusePassword(client, logIn, body)
+            case .failure(let failure): self.refuseProof(client, failure)
             case .success(let final, let keys):
-                guard self.isValid(logIn) else { return self.refusePassword(client, logIn) }
+                guard self.isValid(logIn) else { return self.refusePassword(client, logIn, body) }
                 logIn.lastProof = final
                 self.learned[message.user, default: ServerProof()].keys = keys
                 self.authenticated(client, logIn, message)
@@ -144,7 +163,7 @@ extension PoolerLoop {
         case .md5(let stored, let salt):
             guard let view = PasswordView(body), MD5Password.isRight(view.password, stored: stored, salt: salt),
                 self.isValid(logIn)
-            else { return self.refusePassword(client, logIn) }
+            else { return self.refusePassword(client, logIn, body) }
             self.learned[message.user, default: ServerProof()].md5 = stored
             self.authenticated(client, logIn, message)
         case .cleartext: self.takeCleartext(client, logIn, message, body)
@@ -166,7 +185,7 @@ extension PoolerLoop {
             var buffer = WireBuffer()
             buffer.authenticationSASLContinue(challenge)
             _ = self.send(buffer, to: client)
-        case .failure(let failure): self.refuseProof(client, logIn, failure)
+        case .failure(let failure): self.refuseProof(client, failure)
         case .success: self.closeClient(client)
         }
     }
@@ -174,13 +193,13 @@ extension PoolerLoop {
     private mutating func takeCleartext(
         _ client: ClientPointer, _ logIn: LogIn, _ message: StartupMessage, _ body: UnsafeRawBufferPointer
     ) {
-        guard let view = PasswordView(body) else { return self.refusePassword(client, logIn) }
+        guard let view = PasswordView(body) else { return self.refusePassword(client, logIn, body) }
         let password = Secret(view.password)
         // Who does not exist costs the same time.
         let stored =
             logIn.credential?.password ?? .scram(.mock(user: message.user, secret: self.security.mockSecret))
         guard stored.matches(cleartext: password, user: message.user), self.isValid(logIn) else {
-            return self.refusePassword(client, logIn)
+            return self.refusePassword(client, logIn, body)
         }
         switch stored {
         case .scram(let verifier):
@@ -195,9 +214,8 @@ extension PoolerLoop {
     /// Whether the password has not expired. Asked only after the proof: to others it is a wrong password.
     private func isValid(_ logIn: LogIn) -> Bool { logIn.credential?.isValid(at: pgha_wall_clock()) ?? false }
 
-    private mutating func refuseProof(_ client: ClientPointer, _ logIn: LogIn, _ failure: SCRAMFailure) {
+    private mutating func refuseProof(_ client: ClientPointer, _ failure: SCRAMFailure) {
         switch failure {
-        case .wrongProof: self.refusePassword(client, logIn)
         case .malformed(let detail), .unsupported(let detail):
             self.refuse(client, WireError(.fatal, failure.sqlState, "malformed SCRAM message", detail: detail))
         case .bindingDowngraded:
@@ -206,11 +224,32 @@ extension PoolerLoop {
         }
     }
 
-    /// Wrong, expired or unknown: one answer for all.
-    private mutating func refusePassword(_ client: ClientPointer, _ logIn: LogIn) {
+    // MARK: - Refused
+
+    /// Wrong, expired or unknown: one answer for all, and to none of them from memory alone. The role may have been
+    /// made or altered since it was looked up.
+    private mutating func refusePassword(_ client: ClientPointer, _ logIn: LogIn, _ body: UnsafeRawBufferPointer) {
         guard let user = logIn.message?.user else { return self.closeClient(client) }
-        // It may have been changed since it was looked up.
-        self.lookups.invalidate(user)
+        if logIn.doubted == nil, logIn.question <= logIn.questionsBefore {
+            logIn.doubted = Secret(body)
+            return self.lookUp(user, for: client, logIn)
+        }
         self.refuse(client, .invalidPassword, "password authentication failed for user \"\(user)\"")
+    }
+
+    /// What the client has sent, against a new answer. A proof by SCRAM was made with the salt of the old one: where
+    /// that has changed, the client has to log in again.
+    mutating func checkAgain(_ client: ClientPointer, _ logIn: LogIn, _ credential: RoleCredential?) {
+        guard let proof = logIn.doubted, let exchange = logIn.exchange else { return self.closeClient(client) }
+        logIn.step = .authenticating
+        switch (exchange, logIn.credential?.password, credential?.password) {
+        case (.md5(_, let salt), _, .md5(let stored)?): logIn.exchange = .md5(stored: stored, salt: salt)
+        case (.cleartext, _, _): break
+        case (.challenged, let old?, let new?) where old.isEqual(to: new): break
+        case (.challenged, _, _), (.offered, _, _), (.md5, _, _):
+            return proof.withBytes { self.refusePassword(client, logIn, $0) }
+        }
+        logIn.credential = credential
+        proof.withBytes { self.takePassword(client, logIn, $0) }
     }
 }

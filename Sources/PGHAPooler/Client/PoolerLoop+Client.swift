@@ -19,7 +19,8 @@ extension PoolerLoop {
                 to: Client(
                     transport: Transport(descriptor, isUnix: listener.isLocal), index: index,
                     generation: self.nextGeneration(),
-                    role: listener.role, now: self.now))
+                    role: listener.role, now: self.now,
+                    connectedAt: UInt32(truncatingIfNeeded: pgha_wall_clock() / 1_000_000)))
             client.pointee.logIn = Unmanaged.passRetained(self.newLogIn(descriptor, listener))
             guard self.mayLogIn(client) else { continue }
             let token = Token(.client, index: index, generation: client.pointee.generation)
@@ -68,6 +69,8 @@ extension PoolerLoop {
         case .waiting, .catchingUp:
             if client.pointee.flags.contains(.hungUp) { self.leaveWhileWaiting(client) }
         case .console: self.readConsole(client)
+        case .committing:
+            if let server = client.pointee.server, server.pointee.flags.contains(.unread) { self.relay(server) }
         case .attaching, .settling, .learning, .closing, .free: break
         }
     }

@@ -27,8 +27,15 @@ extension PoolerConfiguration {
         /// `$1` is the user. Columns: verifier or NULL, and VALID UNTIL in microseconds since 1970 or NULL. No row:
         /// no such user.
         package var query = "SELECT verifier, valid_until FROM pgha.auth_lookup($1)"
-        /// How long an answer counts without asking again. Zero: each log-in asks, and those that come meanwhile share
-        /// the answer; a password that was changed counts at once. Otherwise a wrong password asks again at the next.
+        /// How long an answer counts without asking again.
+        ///
+        /// Zero: each log-in asks, at the same time as the client makes its proof, and those that come while a question
+        /// is under way share the answer. What was changed counts at once.
+        ///
+        /// Longer: so long may a role that was dropped or locked out, or a password that was changed, still be let in;
+        /// VALID UNTIL is kept to the moment, as it was when asked. Nobody is refused from memory: a log-in that fails
+        /// asks again before its client hears so. But a proof by SCRAM is made for the salt of the old password: the
+        /// first log-in with a new password may fail, and its second attempt does not.
         package var cacheTime = Duration.zero
         /// How long an answer counts while no server can be asked.
         package var outageTime = Duration.seconds(3600)

@@ -6,15 +6,11 @@ struct Lookups {
     struct Known {
         /// nil: no such user.
         let credential: RoleCredential?
-        /// Nanoseconds of the loop's clock.
+        /// To which question, and when that was sent, in nanoseconds of the loop's clock.
+        let question: UInt64
         let askedAt: UInt64
-        /// A log-in failed with it: ask again, but not for every guess of a password.
+        /// A server knows better.
         var isDoubted = false
-    }
-
-    enum Finding {
-        case known(RoleCredential?)
-        case mustAsk
     }
 
     private var known: [WireText: Known] = [:]
@@ -29,18 +25,18 @@ struct Lookups {
     var nextAttempt: UInt64 = 0
     /// What went wrong last, for the operator.
     var lastFailure: String?
-
-    /// Between two questions about a user whose log-ins fail.
-    private static var doubtPause: UInt64 { 1_000_000_000 }
+    /// Questions sent, over all users.
+    var questions: UInt64 = 0
 
     var isWaiting: Bool { !self.queue.isEmpty }
     var next: WireText? { self.queue.first }
 
-    func find(_ user: WireText, now: UInt64, freshFor: UInt64) -> Finding {
-        guard let known = self.known[user] else { return .mustAsk }
-        let age = now &- known.askedAt
-        let isFresh = age < (known.isDoubted ? min(Self.doubtPause, freshFor) : freshFor)
-        return isFresh ? .known(known.credential) : .mustAsk
+    /// An answer that counts without a question. For a log-in that failed with an older one: to a question that was
+    /// sent after `questionsBefore`, however short answers count.
+    func find(_ user: WireText, now: UInt64, freshFor: UInt64, after questionsBefore: UInt64?) -> Known? {
+        guard let known = self.known[user], !known.isDoubted else { return nil }
+        if let questionsBefore { return known.question > questionsBefore ? known : nil }
+        return now &- known.askedAt < freshFor ? known : nil
     }
 
     mutating func invalidate(_ user: WireText) { self.known[user]?.isDoubted = true }
@@ -64,22 +60,28 @@ struct Lookups {
         return self.queue.flatMap { self.waiting[$0] ?? [] }
     }
 
-    mutating func remember(_ user: WireText, _ credential: RoleCredential?, now: UInt64, limit: Int) {
+    /// The answer to the last question, which was sent at `askedAt`.
+    mutating func remember(_ user: WireText, _ credential: RoleCredential?, askedAt: UInt64, limit: Int) -> Known {
         // Names that strangers make up must not push out everybody at once, nor fill the memory.
         if self.known.count >= max(limit, 1), self.known[user] == nil {
             self.known = self.known.filter { $0.value.credential != nil }
             if self.known.count >= max(limit, 1) { self.known = [:] }
         }
-        self.known[user] = Known(credential: credential, askedAt: now)
+        let known = Known(credential: credential, question: self.questions, askedAt: askedAt)
+        self.known[user] = known
+        return known
     }
 
+    /// Whoever is asked from now on may know other users.
+    mutating func forgetAnswers() { self.known = [:] }
+
     /// Answers that count while nobody can be asked.
-    func stale(now: UInt64, for outage: UInt64) -> [(user: WireText, credential: RoleCredential?)] {
+    func stale(now: UInt64, for outage: UInt64) -> [(user: WireText, known: Known)] {
         self.queue.compactMap { user in
             guard let known = self.known[user], known.credential != nil, now &- known.askedAt < outage else {
                 return nil
             }
-            return (user, known.credential)
+            return (user, known)
         }
     }
 }

@@ -3,21 +3,30 @@ internal import PGHACore
 internal import PGHAWire
 
 // Asks a server about users that the pooler does not know. One question at a time: a log-in costs the client three
-// round trips, a question the pooler one, and answers are remembered.
+// round trips, a question the pooler one, at the same time as the client's first; those that come while one is under way
+// share its answer.
 extension PoolerLoop {
     /// Goes on with the client's log-in, now or when the answer is in.
-    mutating func lookUp(_ user: WireText, for client: ClientPointer) {
-        guard let lookup = self.configuration.authentication.lookup,
-            let logIn = client.pointee.logIn?.takeUnretainedValue()
-        else { return }
+    mutating func lookUp(_ user: WireText, for client: ClientPointer, _ logIn: LogIn) {
+        guard let lookup = self.configuration.authentication.lookup else { return self.closeClient(client) }
+        let isAgain = logIn.doubted != nil
+        logIn.step = .lookingUp
+        if !isAgain { logIn.questionsBefore = self.lookups.questions }
         let fresh = LoopLimits.nanoseconds(lookup.cacheTime)
-        switch self.lookups.find(user, now: self.now, freshFor: fresh) {
-        case .known(let credential): self.beginExchange(client, logIn, credential)
-        case .mustAsk:
-            let token = Token(.client, index: client.pointee.index, generation: client.pointee.generation)
-            self.lookups.wait(token, for: user)
-            self.askNext()
+        if let known = self.lookups.find(
+            user, now: self.now, freshFor: fresh, after: isAgain ? logIn.questionsBefore : nil)
+        {
+            return self.take(known, for: client, logIn)
         }
+        self.lookups.wait(
+            Token(.client, index: client.pointee.index, generation: client.pointee.generation), for: user)
+        self.askNext()
+    }
+
+    private mutating func take(_ known: Lookups.Known, for client: ClientPointer, _ logIn: LogIn) {
+        logIn.question = known.question
+        if logIn.doubted == nil { return self.beginExchange(client, logIn, known.credential) }
+        self.checkAgain(client, logIn, known.credential)
     }
 
     /// Asks the next question if the session is free, opens the session if there is none.
@@ -30,6 +39,7 @@ extension PoolerLoop {
             return self.connectLookup(lookup)
         }
         connection.since = self.now
+        self.lookups.questions += 1
         self.out.removeAll()
         connection.ask(user, lookup.query, &self.out)
         self.flushLookup(connection)
@@ -41,10 +51,10 @@ extension PoolerLoop {
         let nodes = (self.topology.leader.map { [$0] } ?? []) + self.topology.standbys
         guard !nodes.isEmpty else { return }
         let node = nodes[self.lookups.failures % nodes.count]
-        let descriptor = pgha_connect(node.host, node.port)
+        var target = self.target(node, user: lookup.user, database: lookup.database)
+        let descriptor = pgha_connect(target.address, node.port)
         guard descriptor >= 0 else { return self.lookupFailed("connect: error \(-descriptor)", isFinal: false) }
         self.lookups.generation = (self.lookups.generation &+ 1) & 0xFF_FFFF
-        var target = self.target(node, user: lookup.user, database: lookup.database)
         // Nobody's search_path has a say in what the query means (CVE-2025-12819).
         target.parameters = [.init("search_path", "pg_catalog"), .init("application_name", "pgha pooler")]
         let logIn = ServerLogIn(target, proof: self.proof(for: lookup.user))
@@ -95,7 +105,10 @@ extension PoolerLoop {
             case .more: continue
             case .blocked: return
             case .broken, .keysOutdated: return self.lookupFailed("the log-in failed", isFinal: false)
-            case .refused(let error): return self.lookupRefused(error)
+            case .refused(let error):
+                guard self.avoidsSocket(connection.logIn, after: error) else { return self.lookupRefused(error) }
+                self.closeLookup()
+                return self.askNext()
             case .ready:
                 connection.phase = .idle
                 self.lookups.failures = 0
@@ -126,27 +139,40 @@ extension PoolerLoop {
             case .broken: return self.lookupFailed("the connection was lost", isFinal: false)
             case .failed(let reason): return self.lookupFailed(reason, isFinal: true)
             case .found(let credential):
-                if let asked { self.lookupEnded(asked, credential) }
+                if let asked { self.lookupEnded(asked, credential, askedAt: connection.since) }
             }
         }
     }
 
-    private mutating func lookupEnded(_ user: WireText, _ credential: RoleCredential?) {
+    private mutating func lookupEnded(_ user: WireText, _ credential: RoleCredential?, askedAt: UInt64) {
         let limit = self.configuration.authentication.lookup?.cacheSize ?? 0
-        self.lookups.remember(user, credential, now: self.now, limit: limit)
+        let known = self.lookups.remember(user, credential, askedAt: askedAt, limit: limit)
         self.lookups.lastFailure = nil
-        self.goOn(self.lookups.takeWaiting(user), credential)
+        for (client, logIn) in self.takeWaiting(user) {
+            // One that failed meanwhile needs the answer to a later question.
+            let isTooOld = logIn.doubted != nil && known.question <= logIn.questionsBefore
+            if isTooOld { self.lookUp(user, for: client, logIn) } else { self.take(known, for: client, logIn) }
+        }
         self.askNext()
     }
 
-    private mutating func goOn(_ waiting: [Token], _ credential: RoleCredential?) {
-        for token in waiting {
+    private mutating func takeWaiting(_ user: WireText) -> [(ClientPointer, LogIn)] {
+        self.lookups.takeWaiting(user).compactMap { token in
             let client = self.clients[token.index]
             guard client.pointee.phase == .loggingIn, client.pointee.generation == token.generation,
                 let logIn = client.pointee.logIn?.takeUnretainedValue(), logIn.step == .lookingUp
-            else { continue }
-            self.beginExchange(client, logIn, credential)
+            else { return nil }
+            return (client, logIn)
         }
+    }
+
+    /// The lookup is another one from now on: what the one before said does not count.
+    mutating func changeLookup() {
+        self.closeLookup()
+        self.lookups.forgetAnswers()
+        self.lookups.nextAttempt = 0
+        self.lookups.failures = 0
+        self.askNext()
     }
 
     // MARK: - Failures
@@ -160,8 +186,8 @@ extension PoolerLoop {
         let doublings = UInt64(min(self.lookups.failures - 1, 10))
         self.lookups.nextAttempt = self.now + min(self.limits.connectPause << doublings, self.limits.connectPauseLimit)
         let outage = LoopLimits.nanoseconds(self.configuration.authentication.lookup?.outageTime ?? .zero)
-        for (user, credential) in self.lookups.stale(now: self.now, for: outage) {
-            self.goOn(self.lookups.takeWaiting(user), credential)
+        for (user, known) in self.lookups.stale(now: self.now, for: outage) {
+            for (client, logIn) in self.takeWaiting(user) { self.take(known, for: client, logIn) }
         }
         guard isFinal else { return }
         for token in self.lookups.takeAllWaiting() {

@@ -91,11 +91,14 @@ extension PoolerLoop {
     mutating func reload(_ configuration: PoolerConfiguration, _ security: Security) {
         self.security = security
         let threads = self.configuration.threads
+        let lookup = self.configuration.authentication.lookup
         self.configuration = configuration
         self.configuration.threads = threads
+        if configuration.authentication.lookup != lookup { self.changeLookup() }
         self.limits = LoopLimits(configuration)
         self.balancer.limits = configuration.reads
         self.nextClientCheck = 0
+        self.socketRefusals = []
         self.reloadReads()
         for pool in self.pools.values { self.configure(pool) }
     }

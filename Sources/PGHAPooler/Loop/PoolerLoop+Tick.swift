@@ -103,7 +103,7 @@ extension PoolerLoop {
         case .loggingIn: self.limits.clientLogIn
         case .idle: self.limits.clientIdle
         case .closing: self.limits.slowClient
-        case .active, .attaching, .settling, .learning: self.limits.transaction
+        case .active, .attaching, .settling, .learning, .committing: self.limits.transaction
         case .failed: self.limits.idleInTransaction
         case .waiting, .catchingUp, .parked, .resolving, .console, .free: 0
         }
@@ -117,7 +117,7 @@ extension PoolerLoop {
         case .active: self.refuse(client, .transactionTimeout, "transaction timeout")
         case .failed: self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
         // Its server is the pooler's for a moment.
-        case .attaching, .settling, .learning, .parked, .resolving, .waiting, .catchingUp, .console, .free: break
+        case .attaching, .settling, .learning, .committing, .parked, .resolving, .waiting, .catchingUp, .console, .free: break
         }
     }
 

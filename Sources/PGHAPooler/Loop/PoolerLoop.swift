@@ -24,6 +24,8 @@ struct PoolerLoop: ~Copyable {
     var security: Security
     /// What servers accept from users that have logged in here.
     var learned: [WireText: ServerProof] = [:]
+    /// Who was refused over a server's Unix socket; forgotten with each term and reload.
+    var socketRefusals: Set<SocketUse> = []
     var logInCount = LogInCount()
     var lookups = Lookups()
     /// Sessions of the pooler's own, by number.

@@ -76,7 +76,7 @@ extension PoolerLoop {
         let name = WireText(report.name.map(ParameterName.lowercased))
         // A server that was connected to before its promotion says so in the middle of its first transaction.
         if name == Greeting.inHotStandby { return .drop }
-        let isShown = server.pointee.client?.pointee.phase == .active
+        let isShown = server.pointee.client?.pointee.isServed ?? false
         if !ServerLogIn.isFixed(name), let set = server.pointee.parameters?.takeUnretainedValue() {
             let value = WireText(report.value)
             let changed = self.parameterTable.retain(set.settings(replacing: name, by: value))

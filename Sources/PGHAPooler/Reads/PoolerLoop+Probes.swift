@@ -17,13 +17,13 @@ extension PoolerLoop {
             return nil
         }
         let key = demander.pointee.key
-        let descriptor = pgha_connect(node.host, node.port)
+        var target = self.target(node, user: key.user, database: key.database)
+        let descriptor = pgha_connect(target.address, node.port)
         guard descriptor >= 0 else {
             self.pause(node.name)
             return nil
         }
         self.reading.generation = (self.reading.generation &+ 1) & 0xFF_FFFF
-        var target = self.target(node, user: key.user, database: key.database)
         // No default of the role or the database may keep a standby from answering.
         target.parameters = [
             .init("application_name", "pgha pooler"), .init("default_transaction_isolation", "read committed"),
@@ -89,7 +89,12 @@ extension PoolerLoop {
         switch outcome {
         case .more: return true
         case .blocked: return false
-        case .broken, .keysOutdated, .refused:
+        case .refused(let error):
+            // The next one goes over TCP.
+            _ = self.avoidsSocket(probe.logIn, after: error)
+            self.probeFailed(probe)
+            return false
+        case .broken, .keysOutdated:
             self.probeFailed(probe)
             return false
         case .ready:

@@ -32,7 +32,9 @@ extension PoolerLoop {
         guard self.now >= pool.pointee.nextAttempt else { return false }
         // Of a pool whose server does not answer, one attempt at a time.
         if pool.pointee.failures > 0, pool.pointee.connectingCount > 0 { return false }
-        let descriptor = pgha_connect(node.host, node.port)
+        let key = pool.pointee.key
+        let address = self.address(of: node, SocketUse(node.name, key.user, key.database))
+        let descriptor = pgha_connect(address, node.port)
         guard descriptor >= 0, let index = self.servers.take() else {
             if descriptor >= 0 { Transport(descriptor).close() }
             self.connectFailed(pool)
@@ -43,7 +45,7 @@ extension PoolerLoop {
         let expiresAt = lifetime == 0 ? UInt64.max : self.now + lifetime - self.random.next(below: lifetime / 10)
         server.initialize(
             to: Server(
-                transport: Transport(descriptor, isUnix: node.host.hasPrefix("/")), index: index,
+                transport: Transport(descriptor, isUnix: address.hasPrefix("/")), index: index,
                 generation: self.nextGeneration(), pool: pool, term: term, now: self.now, expiresAt: expiresAt))
         server.pointee.node = self.nodeNumber(node.name)
         if node.isLocal { server.pointee.flags.insert(.isLocal) }
@@ -62,8 +64,11 @@ extension PoolerLoop {
         guard pgha_socket_error(server.pointee.transport.descriptor) == 0 else { return self.serverBroke(server) }
         server.pointee.phase = .loggingIn
         let key = server.pointee.pool.pointee.key
-        guard let node = self.node(of: server.pointee.pool) else { return self.serverBroke(server) }
-        var target = self.target(node, user: key.user, database: key.database)
+        // The next leader is one of the standbys still.
+        let name = self.nodeNames[Int(server.pointee.node)]
+        guard let node = self.topology.node(name) else { return self.serverBroke(server) }
+        var target = self.target(
+            node, user: key.user, database: key.database, overSocket: server.pointee.transport.isUnix)
         target.parameters = key.replication.map { StartupMessage.Parameter($0.name, $0.value) }
         let logIn = ServerLogIn(target, proof: self.proof(for: key.user))
         server.pointee.logIn = Unmanaged.passRetained(logIn)
@@ -72,10 +77,17 @@ extension PoolerLoop {
         self.flush(to: server)
     }
 
-    func target(_ node: PoolTopology.Node, user: WireText, database: WireText) -> ServerLogIn.Target {
-        ServerLogIn.Target(
-            user: user, database: database, isLocal: node.host.hasPrefix("/"), address: node.host,
+    func target(
+        _ node: PoolTopology.Node, user: WireText, database: WireText, overSocket: Bool? = nil
+    ) -> ServerLogIn.Target {
+        let use = SocketUse(node.name, user, database)
+        var address = self.address(of: node, use)
+        if let overSocket { address = overSocket ? node.socket ?? node.host : node.host }
+        var target = ServerLogIn.Target(
+            user: user, database: database, isLocal: address.hasPrefix("/"), address: address,
             settings: self.configuration.serverTLS, context: self.security.serverTLS)
+        if address == node.socket { target.socketUse = use }
+        return target
     }
 
     /// Sends what `out` holds to `server`.
@@ -102,6 +114,7 @@ extension PoolerLoop {
             case .more: continue
             case .blocked: return
             case .refused(let error):
+                if self.avoidsSocket(logIn, after: error) { return self.openAgain(server) }
                 server.pointee.pool.pointee.lastRefusal = error
                 return self.serverBroke(server)
             case .keysOutdated:
@@ -140,12 +153,13 @@ extension PoolerLoop {
         server.pointee.key = Unmanaged.passRetained(CancelKey(logIn.key))
         server.pointee.parameters = self.parameterTable.retain(logIn.sessionSettings)
         self.watchRoom(server)
-        pool.pointee.connectingCount -= 1
         pool.pointee.failures = 0
         pool.pointee.lastRefusal = []
         self.standbyAnswered(pool)
         self.setWelcome(of: pool, logIn)
         self.welcomeWaiting(pool)
+        // It counts as one to come until those that now wait for it have queued up: they need no other.
+        pool.pointee.connectingCount -= 1
         if !self.openCommits.isEmpty, pool.pointee.key.target == .leader { self.giveUpCommits(of: server.pointee.term) }
         if self.mustProve(server) { return self.prove(server) }
         self.giveBack(server)

@@ -160,6 +160,7 @@ extension PoolerLoop {
         server.pointee.logIn?.release()
         server.pointee.key?.release()
         self.releaseStatements(of: server)
+        self.freeOwn(server)
         server.pointee.replay?.release()
         server.pointee.touch?.release()
         self.parameterTable.release(server.pointee.parameters)

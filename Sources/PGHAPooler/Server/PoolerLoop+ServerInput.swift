@@ -142,7 +142,7 @@ extension PoolerLoop {
     }
 
     /// The same, ahead of `message`.
-    private mutating func addMadeUp(
+    mutating func addMadeUp(
         _ server: ServerPointer, before message: MessageView, _ span: inout UnsafeRawPointer
     ) {
         self.out.append(span, message.start - span)
@@ -154,7 +154,10 @@ extension PoolerLoop {
     @inline(__always) private mutating func takeMessage(
         _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
-        guard Self.isSeen(server) else { return self.takeUnseen(server, message) }
+        guard Self.isSeen(server) else {
+            if server.pointee.client?.pointee.phase == .committing { return self.takeOwn(server, message, &span) }
+            return self.takeUnseen(server, message)
+        }
         switch message.type {
         case BackendMessage.dataRow, BackendMessage.copyData:
             // No request ends with them, so the queue need not be asked.
@@ -189,7 +192,7 @@ extension PoolerLoop {
         server.pointee.client?.pointee.phase == .active
     }
 
-    @inline(__always) private mutating func takeReady(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+    @inline(__always) mutating func takeReady(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         guard message.isComplete else { return .keep }
         guard let status = message.body.first else { return .broken }
         switch server.pointee.session.receivedReady(status) {
@@ -230,7 +233,7 @@ extension PoolerLoop {
     }
 
     /// A client that notifies itself knows that by the process that its greeting named.
-    private func takeNotification(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+    func takeNotification(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         guard let client = server.pointee.client, client.pointee.pinReason != .sessionMode else { return .forward }
         guard message.body.count >= 4 else { return .keep }
         let process = message.body.loadUnaligned(as: UInt32.self)
@@ -241,7 +244,7 @@ extension PoolerLoop {
         return .forward
     }
 
-    private mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
+    mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
             if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }

@@ -84,6 +84,8 @@ struct Server: BitwiseCopyable {
     /// The transaction that is about to commit, and where the WAL ended before; 0: not known.
     var transaction: UInt64 = 0
     var transactionEnd: UInt64 = 0
+    /// There once a statement of its client's has run in a transaction of the pooler's own.
+    var own: UnsafeMutablePointer<OwnTransaction>?
     /// Nanoseconds of the loop's clock.
     let openedAt: UInt64
     /// When it is closed for its age, unless a client has it.

@@ -20,6 +20,8 @@ final class ServerLogIn {
     struct Target {
         let user: WireText
         let database: WireText
+        /// Where TCP is another way.
+        var socketUse: SocketUse?
         /// Over a Unix socket: nobody listens, nothing is encrypted.
         let isLocal: Bool
         /// The server's address in the topology.
@@ -54,6 +56,8 @@ final class ServerLogIn {
         self.target = target
         self.proof = proof
     }
+
+    var socketUse: SocketUse? { self.target.socketUse }
 
     /// In recovery. PostgreSQL 14 and later say so.
     var isStandby: Bool { self.reported.contains { $0.name == "in_hot_standby" && $0.value == "on" } }

@@ -10,6 +10,7 @@ extension PoolerLoop {
             return false
         }
         return server.pointee.session.status == .idle || server.pointee.flags.contains(.mayCommit)
+            || server.pointee.own.map { $0.pointee.step != .none } ?? false
     }
 
     /// The look and the cancel are one statement, microseconds apart. A commit writes its WAL before it waits, and a
@@ -58,7 +59,7 @@ extension PoolerLoop {
 
     /// The client asked for something that is not done, so it hears why, between two messages of its server.
     private mutating func explainCancel(_ side: SideSession, _ server: ServerPointer) {
-        guard !side.wasTold, let client = server.pointee.client, client.pointee.phase == .active,
+        guard !side.wasTold, let client = server.pointee.client, client.pointee.isServed,
             server.pointee.rest == 0, server.pointee.held.isEmpty
         else { return }
         side.wasTold = true

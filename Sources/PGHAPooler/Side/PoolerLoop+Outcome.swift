@@ -7,6 +7,8 @@ struct OpenCommit {
     let client: Token
     /// What the client is still owed an answer to, the pooler's own requests left out.
     let requests: [Request.Kind]
+    /// CommandComplete of a statement that commits by itself.
+    var tag: [UInt8] = []
     var isAsking = false
 }
 
@@ -25,9 +27,11 @@ extension PoolerLoop {
             server.pointee.pool.pointee.key.target == .leader, !client.pointee.flags.contains(.pinned)
         else { return }
         server.pointee.flags.insert(.learns)
-        self.inject(
-            server,
-            "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text || ' ' || pg_catalog.pg_current_wal_insert_lsn()")
+        self.inject(server, Self.transactionQuestion)
+    }
+
+    static var transactionQuestion: String {
+        "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text || ' ' || pg_catalog.pg_current_wal_insert_lsn()"
     }
 
     /// The answer; nothing where the transaction has written nothing.
@@ -52,9 +56,11 @@ extension PoolerLoop {
     mutating func waitForOutcome(_ client: ClientPointer, _ server: ServerPointer) -> Bool {
         // Without an answer to the question in front of it, the COMMIT had not begun.
         let isReset = server.pointee.flags.isSuperset(of: [.isLocal, .wasReset])
-        let hadNotBegun =
-            client.pointee.phase == .learning && (isReset || server.pointee.flags.contains(.ended))
+        let own = client.pointee.phase == .committing ? server.pointee.own : nil
+        let isUnanswered = client.pointee.phase == .learning || own.map { $0.pointee.step != .commit } ?? false
+        let hadNotBegun = isUnanswered && (isReset || server.pointee.flags.contains(.ended))
         guard server.pointee.transaction != 0 || hadNotBegun else { return false }
+        if let own { return self.wait(client, server, own, hadNotBegun: hadNotBegun) }
         var requests: [Request.Kind] = []
         for offset in 0..<server.pointee.session.requests.count {
             let request = server.pointee.session.requests[offset]
@@ -70,14 +76,32 @@ extension PoolerLoop {
         guard requests.last == .query || requests.last == .sync,
             requests.count(where: { $0 == .query || $0 == .sync }) == 1, client.pointee.rest == 0
         else { return false }
+        self.wait(client, server, requests, hadNotBegun: hadNotBegun)
+        return true
+    }
+
+    private mutating func wait(
+        _ client: ClientPointer, _ server: ServerPointer, _ requests: [Request.Kind], tag: [UInt8] = [],
+        hadNotBegun: Bool
+    ) {
         let doubt = CommitDoubt(
             transaction: server.pointee.transaction, end: LSN(server.pointee.transactionEnd),
             term: Term(server.pointee.term))
         let token = Token(.client, index: client.pointee.index, generation: client.pointee.generation)
-        self.openCommits.append(OpenCommit(doubt: doubt, client: token, requests: requests))
+        self.openCommits.append(OpenCommit(doubt: doubt, client: token, requests: requests, tag: tag))
         client.pointee.phase = .resolving
         client.pointee.since = self.now
         if hadNotBegun { self.answerCommit(token, false) }
+    }
+
+    /// Of a statement that commits by itself. What its Parse would have defined is defined if the server said so.
+    private mutating func wait(
+        _ client: ClientPointer, _ server: ServerPointer, _ own: UnsafeMutablePointer<OwnTransaction>, hadNotBegun: Bool
+    ) -> Bool {
+        let tag = UnsafeRawBufferPointer(start: own.pointee.tag.base, count: Int(own.pointee.tag.count))
+        guard hadNotBegun || !tag.isEmpty else { return false }
+        self.forgetOutstanding(of: client, server)
+        self.wait(client, server, [], tag: Array(tag), hadNotBegun: hadNotBegun)
         return true
     }
 
@@ -142,6 +166,7 @@ extension PoolerLoop {
         guard let client = self.resolvingClient(token) else { return }
         var buffer = WireBuffer()
         if isCommitted == true {
+            buffer.append(commit.tag)
             Self.appendCommitted(commit.requests, &buffer)
         } else {
             buffer.errorResponse(isCommitted == nil ? Self.outcomeUnknown : Self.transactionLost)

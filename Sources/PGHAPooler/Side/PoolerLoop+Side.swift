@@ -8,9 +8,9 @@ extension PoolerLoop {
     @discardableResult
     mutating func askLeader(_ purpose: SideSession.Purpose, _ question: String, as key: PoolKey) -> SideSession? {
         guard let node = self.topology.leader else { return nil }
-        let descriptor = pgha_connect(node.host, node.port)
-        guard descriptor >= 0 else { return nil }
         var target = self.target(node, user: key.user, database: key.database)
+        let descriptor = pgha_connect(target.address, node.port)
+        guard descriptor >= 0 else { return nil }
         target.parameters = SideSession.settings
         let side = SideSession(
             purpose, question, Transport(descriptor), ServerLogIn(target, proof: self.proof(for: key.user)),
@@ -63,6 +63,8 @@ extension PoolerLoop {
             case .blocked: return false
             case .broken, .keysOutdated: self.sideEnded(number, .broken)
             case .refused(let error):
+                // Whoever asks again, asks over TCP.
+                _ = self.avoidsSocket(side.logIn, after: error)
                 let state = error.dropFirst(5).withUnsafeBytes { ErrorView($0)?.state }
                 self.sideEnded(number, .failed(state))
             case .ready:

@@ -103,6 +103,30 @@ extension ServerControl {
         }
     }
 
+    /// Drops the slots of servers that left the cluster: unused, they would hold WAL back for ever. A slot that is in use
+    /// stays until its server stops streaming; slots of other names are somebody else's.
+    package func dropSlots(except nodes: [NodeName]) async throws(NodeFailure) {
+        try await self.converting {
+            try await self.onWarmSession { session in
+                let kept = Set(nodes.map(\.slotName))
+                let unused = try await session.query(
+                    """
+                    SELECT slot_name FROM pg_replication_slots
+                    WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND starts_with(slot_name, $1)
+                    """, [NodeName.slotPrefix], timeout: self.deadlines.settings
+                ).map { try $0.string("slot_name") }
+                for name in unused where !kept.contains(name) {
+                    do {
+                        try await session.query(
+                            "SELECT pg_drop_replication_slot($1)", [name], timeout: self.deadlines.settings)
+                    } catch let error as PostgresError where ["55006", "42704"].contains(error.sqlstate) {
+                        // object_in_use, undefined_object: it streams again, or another controller was quicker.
+                    }
+                }
+            }
+        }
+    }
+
     /// Moves inactive slots forward to what each peer has, but never beyond what this server has: a slot must keep
     /// the WAL that its peer will ask for. Slots that are missing, in use, lost or further are left as they are.
     package func advanceSlots(to positions: [NodeName: LSN]) async throws(NodeFailure) {

@@ -23,6 +23,17 @@ package enum StoredPassword: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether the same proofs are right.
+    package func isEqual(to other: StoredPassword) -> Bool {
+        switch (self, other) {
+        case (.scram(let own), .scram(let other)):
+            own.iterations == other.iterations && own.salt == other.salt && own.isMock == other.isMock
+                && own.storedKey.isEqual(to: other.storedKey) && own.serverKey.isEqual(to: other.serverKey)
+        case (.md5(let own), .md5(let other)): own.isEqual(to: other)
+        case (.scram, .md5), (.md5, .scram): false
+        }
+    }
+
     package var description: String { "***" }
 }
 

@@ -15,6 +15,12 @@ package enum CommitTest {
         return Self.isOne(text)
     }
 
+    /// Whether the text is one INSERT, UPDATE, DELETE or MERGE. They do the same in a block as outside of one.
+    package static func isPlainWrite(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard let word = Self.firstWord(text), Self.writes.contains(word) else { return false }
+        return Self.isOne(text)
+    }
+
     /// BEGIN or START TRANSACTION and nothing behind it: it may run twice.
     package static func onlyBegins(_ text: UnsafeRawBufferPointer) -> Bool {
         guard let word = Self.firstWord(text), word == Self.begin || word == Self.start else { return false }
@@ -80,6 +86,9 @@ package enum CommitTest {
     private static let prepare = packed("prepare".utf8)
     private static let commit = packed("commit".utf8), end = packed("end".utf8)
     private static let work = packed("work".utf8), transaction = packed("transaction".utf8)
+    private static let writes: [UInt64] = [
+        packed("insert".utf8), packed("update".utf8), packed("delete".utf8), packed("merge".utf8),
+    ]
     private static let plain: [UInt64] = [
         packed("select".utf8), packed("insert".utf8), packed("update".utf8), packed("delete".utf8),
         packed("with".utf8), packed("values".utf8), packed("savepoint".utf8), packed("release".utf8),

@@ -25,6 +25,7 @@ extension PoolerConfiguration.Authentication {
         var lookup = PoolerConfiguration.Lookup()
         if let user = settings.text("auth_user") { lookup.user = WireText(user) }
         if let database = settings.text("auth_database") { lookup.database = WireText(database) }
+        lookup.cacheTime = settings.duration("auth_cache")
         self.lookup = lookup
     }
 

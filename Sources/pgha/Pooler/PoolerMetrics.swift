@@ -4,7 +4,13 @@ import PGHAPooler
 /// The pooler's statistics as Prometheus reads them.
 struct PoolerMetrics: Sendable {
     private static let labels = ["database", "user", "server"]
-    private let metrics = Metrics()
+    private let metrics: Metrics
+    private let process: ProcessMetrics
+
+    init() {
+        self.metrics = Metrics()
+        self.process = ProcessMetrics(self.metrics)
+    }
 
     func text(_ statistics: PoolerStatistics) -> String {
         self.gauge("pgha_pooler_clients", "Client connections, those that log in included.", statistics.clients)
@@ -14,6 +20,7 @@ struct PoolerMetrics: Sendable {
         self.setGauges(statistics.pools)
         self.setCounters(statistics.pools)
         self.setHistograms(statistics.pools)
+        self.process.update()
         return self.metrics.text()
     }
 

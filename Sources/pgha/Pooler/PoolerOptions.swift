@@ -37,6 +37,7 @@ struct PoolerAccessOptions: ParsableArguments {
     @Option(help: .pooler("auth_passfile")) var authPassfile: String?
     @Option(help: .pooler("auth_user")) var authUser: String?
     @Option(help: .pooler("auth_database")) var authDatabase: String?
+    @Option(help: .pooler("auth_cache")) var authCache: String?
     @Option(help: .pooler("allow_risky_settings")) var allowRiskySettings: String?
     @Option(help: .pooler("tls_mode")) var tlsMode: String?
     @Option(help: .pooler("tls_cert_file")) var tlsCertFile: String?
@@ -51,7 +52,7 @@ struct PoolerAccessOptions: ParsableArguments {
         [
             "hba_file": self.hbaFile, "hba": self.hba, "ident_file": self.identFile, "users_file": self.usersFile,
             "auth_query": self.authQuery, "auth_passfile": self.authPassfile, "auth_user": self.authUser,
-            "auth_database": self.authDatabase,
+            "auth_database": self.authDatabase, "auth_cache": self.authCache,
             "allow_risky_settings": self.allowRiskySettings, "tls_mode": self.tlsMode,
             "tls_cert_file": self.tlsCertFile, "tls_key_file": self.tlsKeyFile, "tls_ca_file": self.tlsCaFile,
             "server_tls_mode": self.serverTlsMode, "server_tls_ca_file": self.serverTlsCaFile,

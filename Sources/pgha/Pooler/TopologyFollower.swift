@@ -18,8 +18,8 @@ final class TopologyFollower: Service {
     private let state: Mutex<State>
 
     private struct State {
-        /// Directories with Unix sockets of servers on this host.
-        var sockets: [String]
+        /// Directories with Unix sockets of servers on this host; nil: as agents say.
+        var sockets: [String]?
         var lastReport: TopologyReport?
         var shown: View?
     }
@@ -46,8 +46,8 @@ final class TopologyFollower: Service {
         if let report { await self.take(report) }
     }
 
-    private static func sockets(_ settings: PoolerSettingValues) -> [String] {
-        (settings.text("server_sockets") ?? "").split(separator: ":").map(String.init)
+    private static func sockets(_ settings: PoolerSettingValues) -> [String]? {
+        settings.text("server_sockets")?.split(separator: ":").map(String.init)
     }
 
     func run() async throws {
@@ -102,7 +102,7 @@ final class TopologyFollower: Service {
 
     private func take(_ report: TopologyReport) async {
         let sockets = self.state.withLock { $0.sockets }
-        let topology = await PoolTopology(report, at: ServerPlaces(sockets: sockets))
+        let topology = await PoolTopology(report, at: ServerPlaces(sockets: sockets, report))
         self.pooler.apply(topology)
         let view = View(topology)
         let isNews = self.state.withLock { state in
@@ -131,7 +131,7 @@ final class TopologyFollower: Service {
         init(_ topology: PoolTopology) {
             self.term = topology.term.number
             self.leader = topology.leader.map { "\($0.name)" } ?? "none"
-            self.address = topology.leader.map { "\($0.host):\($0.port)" } ?? ""
+            self.address = topology.leader.map { "\($0.socket ?? $0.host):\($0.port)" } ?? ""
             self.standbys = topology.standbys.map(\.name.text).joined(separator: ",")
             self.claim = topology.claim.map { "\($0.number)" } ?? ""
         }
