@@ -46,6 +46,7 @@ import Testing
         pgha_cluster_phase{phase="promoting"} 0
         pgha_cluster_phase{phase="sealing"} 0
         pgha_cluster_phase{phase="steady"} 1
+        pgha_cluster_risk{reason="namesakes"} 0
         pgha_cluster_risk{reason="no_candidate"} 0
         pgha_cluster_risk{reason="one_copy"} 0
         pgha_cluster_risk{reason="too_few_standbys"} 0

@@ -33,6 +33,22 @@ import Testing
         }
     }
 
+    /// The store was made again, and whether that was written stays unknown: what is read back is the old one.
+    @Test func whatWasSeenBeforeTheStoreIsReadBackCounts() {
+        var newer = self.state
+        newer.term = Term(2)
+        let second = rule("b", ["a", "b", "c"], copies: 2, term: 2, version: 1)
+        (newer.rule, newer.openRules) = (second, [second])
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        _ = coordinator.handle(.loaded(newer), at: .origin)
+        let seen = standby(at: 100, pledge: self.pledge(2, 1))
+        _ = coordinator.handle(.probed(node("c"), .success(seen), began: at(1)), at: at(2))
+        #expect(coordinator.halted == nil)
+        let effects = coordinator.handle(.loaded(self.state), at: at(3))
+        #expect(coordinator.halted?.contains("pgha store adopt") == true)
+        #expect(effects.persist == nil && effects.send.isEmpty)
+    }
+
     /// Its controller would be told again and again that all poolers have let go.
     @Test func aHaltedOneWaitsForNoPooler() {
         var state = self.state

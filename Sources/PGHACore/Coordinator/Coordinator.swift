@@ -130,6 +130,12 @@ package struct Coordinator: Sendable {
         guard let state else { return }
         for node in state.spec.nodes.map(\.name) where self.nodes[node] == nil { self.nodes[node] = NodeView(at: now) }
         self.watch(state.rule?.leader, at: now)
+        // What was read back may be older than what was seen since.
+        for (node, view) in self.nodes.sorted(by: { $0.key < $1.key }) {
+            self.compare(view.observation?.pledge, of: node, view.observation?.systemIdentifier, &effects)
+            self.compare(view.facts?.pledge, of: node, view.facts?.systemIdentifier, &effects)
+            if self.halted != nil { return }
+        }
         switch state.procedure {
         case nil: break
         case .bootstrap(let claim, let leader):
