@@ -30,6 +30,9 @@ package final class ScratchPostgres: Sendable {
     /// Nil, or why tests with servers must be skipped on this machine.
     package static let unavailable: String? = ScratchPrograms.missing
 
+    /// Whether its servers speak TLS.
+    package static var hasTLS: Bool { ScratchPrograms.hasTLS }
+
     package let directory: String
     package let port: Int
     package let options: Options

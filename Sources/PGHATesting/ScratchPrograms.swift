@@ -9,6 +9,15 @@ enum ScratchPrograms {
 
     static func path(_ name: String) -> String { "\(self.directory ?? "")/\(name)" }
 
+    /// Whether the servers were built with TLS: the wheel of `make test-versions` has some that were not.
+    static let hasTLS: Bool = {
+        guard Self.directory != nil else { return false }
+        let words = ["/bin/grep", "-q", "libssl", Self.path("postgres")]
+        guard let child = try? ChildProcess(arguments: words, dropsPrivileges: false) else { return false }
+        child.waitForExit()
+        return child.status() == 0
+    }()
+
     private static func find() -> String? {
         if let chosen = getenv("PGHA_TEST_BINDIR").map({ String(cString: $0) }) { return chosen }
         return (15...30).reversed().map { "/usr/lib/postgresql/\($0)/bin" }

@@ -3,7 +3,7 @@ import PGHATesting
 import Testing
 
 /// Sessions with TLS, as the controller's `sslmode` and `sslrootcert` ask for them.
-@Suite(.serialized, .enabled(if: ScratchPostgres.unavailable == nil, "needs PostgreSQL's server programs"))
+@Suite(.serialized, .enabled(if: ScratchPostgres.hasTLS, "needs PostgreSQL's server programs, built with TLS"))
 struct TLSTests {
     private func server(_ certificates: ScratchCertificates) async throws -> ScratchPostgres {
         var options = ScratchPostgres.Options()
