@@ -176,8 +176,7 @@ package struct LiveNode: NodeAccess {
 
     package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool, members: [NodeName]?) async throws {
         try await self.control.warmUp()
-        try await self.slots.ensureSlots(positions.keys.sorted())
-        if let members { try await self.slots.dropSlots(except: members) }
+        try await self.slots.ensureSlots(positions.keys.sorted(), members: members)
         if advance { try await self.slots.advanceSlots(to: positions.compactMapValues { $0 }) }
     }
 

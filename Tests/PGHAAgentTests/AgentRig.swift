@@ -215,12 +215,12 @@ struct RigError: Error, CustomStringConvertible {
 
 /// Runs a test with agents and tears them down, whatever happens.
 func withAgents(
-    _ names: [String], _ body: ([AgentRig]) async throws -> Void
+    _ names: [String], flags: [String] = [], _ body: ([AgentRig]) async throws -> Void
 ) async throws {
     var rigs: [AgentRig] = []
     do {
         for name in names {
-            let rig = try await AgentRig.make(name)
+            let rig = try await AgentRig.make(name, flags: flags)
             rigs.append(rig)
             try await rig.launch()
         }

@@ -10,19 +10,7 @@ import Testing
 @Suite(.serialized, .enabled(if: AgentRig.unavailable == nil, "no PostgreSQL server on this machine"))
 struct GateTests {
     private func withNodes(_ names: [String], _ body: ([AgentRig]) async throws -> Void) async throws {
-        var rigs: [AgentRig] = []
-        do {
-            for name in names {
-                let rig = try await AgentRig.make(name, flags: ["--supervise", "external"])
-                rigs.append(rig)
-                try await rig.launch()
-            }
-            try await body(rigs)
-        } catch {
-            for rig in rigs { await rig.tearDown() }
-            throw error
-        }
-        for rig in rigs { await rig.tearDown() }
+        try await withAgents(names, flags: ["--supervise", "external"], body)
     }
 
     @Test func theGateStartsWhatTheAgentPreparedAndNothingElse() async throws {

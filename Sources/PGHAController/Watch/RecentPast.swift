@@ -15,7 +15,8 @@ struct RecentPast: Sendable {
     private(set) var count = 0
     private var sampledAt: Moment?
     private(set) var phase = (name: "none", since: Moment.origin)
-    private var steps: [WatchReport.Step] = []
+    /// The steps of the procedure under way, or of the last one.
+    private(set) var procedure: [WatchReport.Step] = []
 
     static func isResting(_ phase: String) -> Bool { ["none", "steady", "halted"].contains(phase) }
 
@@ -33,16 +34,13 @@ struct RecentPast: Sendable {
         guard name != last else { return nil }
         self.phase = (name, now)
         if Self.isResting(last) {
-            if !Self.isResting(name) { self.steps = [] }
-        } else if !self.steps.isEmpty {
-            self.steps[self.steps.count - 1].milliseconds = (now - since).milliseconds
+            if !Self.isResting(name) { self.procedure = [] }
+        } else if !self.procedure.isEmpty {
+            self.procedure[self.procedure.count - 1].milliseconds = (now - since).milliseconds
         }
         if !Self.isResting(name) {
-            self.steps = self.steps.suffix(Self.stepLimit - 1) + [.init(phase: name, milliseconds: nil)]
+            self.procedure = self.procedure.suffix(Self.stepLimit - 1) + [.init(phase: name, milliseconds: nil)]
         }
         return Self.isResting(last) ? nil : (last, now - since)
     }
-
-    /// The steps of the procedure under way, or of the last one.
-    var procedure: [WatchReport.Step] { self.steps }
 }

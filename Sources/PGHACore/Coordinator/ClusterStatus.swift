@@ -157,7 +157,7 @@ extension Coordinator {
     }
 
     private func nodeStatus(_ spec: NodeSpec, rule: Rule?, at now: Moment) -> ClusterStatus.Node {
-        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        let limit = self.freshness
         let view = self.nodes[spec.name] ?? NodeView(at: now)
         let seen = view.fresh(limit, at: now)
         let facts = view.freshFacts(limit, at: now)

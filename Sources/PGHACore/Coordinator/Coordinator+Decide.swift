@@ -24,10 +24,24 @@ extension Coordinator {
     private mutating func resumeClaim(at now: Moment, _ effects: inout Effects) {
         guard case .idle = self.activity else { return }
         switch self.state?.procedure {
-        case .sealing(_, let reason, _, _), .promoting(_, let reason):
-            self.startFailover(.automatic, reason: reason, at: now, &effects)
+        case .sealing(_, let reason, let planned, let forced):
+            self.claimAgain(planned, forced: forced, reason: reason, at: now, &effects)
+        case .promoting(_, let reason): self.startFailover(.automatic, reason: reason, at: now, &effects)
         case .bootstrap, .changingRule, nil: break
         }
+    }
+
+    /// A new claim in place of one that recorded nothing: orders of the old one may still be under way somewhere.
+    mutating func claimAgain(
+        _ planned: NodeName?, forced: Bool, reason: String, at now: Moment, _ effects: inout Effects
+    ) {
+        let kind: Failover.Kind
+        if self.state?.rule == nil, let planned {
+            kind = .adopt(leader: planned)
+        } else {
+            kind = forced ? .requested(target: planned, force: true) : .automatic
+        }
+        self.startFailover(kind, reason: reason, at: now, &effects)
     }
 
     private mutating func judgeLeader(at now: Moment, _ effects: inout Effects) {

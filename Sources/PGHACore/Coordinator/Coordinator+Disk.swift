@@ -11,7 +11,7 @@ extension Coordinator {
 
     /// Free bytes for WAL, where that is too little; nil when there is enough or it is not known.
     func shortage(of node: NodeName, at now: Moment) -> UInt64? {
-        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        let limit = self.freshness
         guard let facts = self.nodes[node]?.freshFacts(limit, at: now),
             let free = [facts.walFreeBytes, facts.dataFreeBytes].compactMap({ $0 }).min(), free < Self.fullDisk
         else { return nil }

@@ -1,4 +1,7 @@
 extension Coordinator {
+    /// Older evidence is none.
+    var freshness: Duration { self.state?.spec.timings.freshness ?? Timings().freshness }
+
     mutating func probed(
         _ node: NodeName, _ result: Result<ServerObservation, ProbeFailure>, began: Moment, at now: Moment
     ) {
@@ -93,8 +96,7 @@ extension Coordinator {
 
     /// Whether enough followers answered lately for a failover to get anywhere.
     func canDiscover(_ rule: Rule, at now: Moment) -> Bool {
-        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
-        let seen = rule.followers.filter { self.nodes[$0]?.fresh(limit, at: now)?.inRecovery == true }
+        let seen = rule.followers.filter { self.nodes[$0]?.fresh(self.freshness, at: now)?.inRecovery == true }
         return seen.count >= rule.followersToDiscover
     }
 }

@@ -8,7 +8,7 @@ extension Coordinator {
         guard let state = self.state, self.verdict == .healthy, rule.copies > 1,
             !state.spec.durability.mayDegrade(nodes: state.spec.nodes.count), let since = self.isolatedSince(rule)
         else { return }
-        // At once the standby time-out a member is given up, and somebody else may take its place.
+        // After one standby time-out a member is given up, and somebody else may take its place.
         let due = since + state.spec.timings.standbyTimeout * 2
         guard now >= due else {
             effects.wake(at: due)
@@ -40,10 +40,8 @@ extension Coordinator {
 
     /// A standby that answers, could hold a copy, and has no receiver: where one streams, the leader is not asked right.
     private func isLeft(alone node: NodeName, at now: Moment) -> Bool {
-        guard let state = self.state, let seen = self.nodes[node]?.fresh(state.spec.timings.freshness, at: now) else {
-            return false
-        }
+        guard let seen = self.nodes[node]?.fresh(self.freshness, at: now) else { return false }
         return seen.inRecovery && seen.receiver?.status != "streaming" && !seen.replayPaused
-            && state.spec[node]?.nosync == false && self.shortage(of: node, at: now) == nil
+            && self.state?.spec[node]?.nosync == false && self.shortage(of: node, at: now) == nil
     }
 }

@@ -53,6 +53,4 @@ extension Coordinator {
         case .stopped, .absent: return false
         }
     }
-
-    var freshness: Duration { self.state?.spec.timings.freshness ?? Timings().freshness }
 }

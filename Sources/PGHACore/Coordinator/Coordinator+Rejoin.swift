@@ -27,7 +27,7 @@ extension Coordinator {
         _ spec: NodeSpec, _ view: NodeView, rule: Rule, names: [NodeName: ReplicationName], at now: Moment,
         _ effects: inout Effects
     ) -> NodeCommand? {
-        let limit = self.state?.spec.timings.freshness ?? .seconds(3)
+        let limit = self.freshness
         let isMember = self.state?.openRules.contains { $0.cohort.contains(spec.name) } ?? true
         let counts = isMember && !DecisionFaults.isOn(.recloneMember)
         let hasAgent = spec.agent != nil

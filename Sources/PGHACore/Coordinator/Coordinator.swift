@@ -141,14 +141,7 @@ package struct Coordinator: Sendable {
         case .bootstrap(let claim, let leader):
             self.start(.bootstrap(Bootstrap(resuming: state, claim: claim, leader: leader)), at: now, &effects)
         case .sealing(_, let reason, let planned, let forced):
-            // A new claim: orders of the old one may still be under way somewhere.
-            let kind: Failover.Kind
-            if state.rule == nil, let planned {
-                kind = .adopt(leader: planned)
-            } else {
-                kind = forced ? .requested(target: planned, force: true) : .automatic
-            }
-            self.startFailover(kind, reason: reason, at: now, &effects)
+            self.claimAgain(planned, forced: forced, reason: reason, at: now, &effects)
         case .promoting(_, let reason) where DecisionFaults.isOn(.undoRecorded):
             self.startFailover(.automatic, reason: reason, at: now, &effects)
         case .promoting(let rule, let reason):

@@ -18,7 +18,10 @@ extension PoolerLoop {
         if client.pointee.phase == .settling || self.isWalking {
             return self.closeLost(client, server, unknown: self.isWalking)
         }
-        if let own = server.pointee.own, own.pointee.hasFailed { return self.endFailedOwn(client) }
+        if let own = server.pointee.own, own.pointee.hasFailed {
+            // Its client has heard that the statement failed, so that nothing can have been committed.
+            return self.endTransaction(of: client)
+        }
         let loss = self.loss(of: server, client)
         client.pointee.flags.remove(.holdsBack)
         if client.pointee.unitCount == 0 { self.noteWrite(client, server) }

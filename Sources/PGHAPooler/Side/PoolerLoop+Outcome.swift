@@ -175,6 +175,12 @@ extension PoolerLoop {
             if isCommitted == nil { pool.pointee.statistics.unknownOutcomes &+= 1 }
             if isCommitted != true { pool.pointee.statistics.lostTransactions &+= 1 }
         }
+        self.endTransaction(of: client, with: buffer)
+    }
+
+    /// `answer`, and that the client is in no transaction any more.
+    mutating func endTransaction(of client: ClientPointer, with answer: consuming WireBuffer = WireBuffer()) {
+        var buffer = answer
         buffer.readyForQuery(.idle)
         self.out.removeAll()
         self.append(buffer)

@@ -133,17 +133,6 @@ extension PoolerLoop {
 
     // MARK: - The server is lost
 
-    /// Its client has heard that the statement failed, so that nothing can have been committed.
-    mutating func endFailedOwn(_ client: ClientPointer) {
-        var buffer = WireBuffer()
-        buffer.readyForQuery(.idle)
-        self.out.removeAll()
-        self.append(buffer)
-        guard self.flush(to: client) else { return }
-        self.becameIdle(client)
-        self.schedule(client)
-    }
-
     /// What the client is owed an answer to, with the pooler's COMMIT left out.
     func disownCommit(_ server: ServerPointer) {
         guard let own = server.pointee.own, own.pointee.step == .begin || own.pointee.step == .statement else { return }

@@ -82,15 +82,20 @@ extension ServerControl {
     }
 
     /// Makes the physical slots of `peers` where they are missing, WAL reserved from now on. Works on standbys.
-    package func ensureSlots(_ peers: [NodeName]) async throws(NodeFailure) {
+    ///
+    /// `members`: all servers of the cluster. Slots of others are dropped: unused, they would hold WAL back for ever. One
+    /// that is in use stays until its server stops streaming; slots of other names are somebody else's. Nil: none is.
+    package func ensureSlots(_ peers: [NodeName], members: [NodeName]? = nil) async throws(NodeFailure) {
         try await self.converting {
             try await self.onWarmSession { session in
                 let names = peers.map(\.slotName)
                 let existing = try await session.query(
-                    "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical'",
-                    timeout: self.deadlines.settings
-                ).map { try $0.string("slot_name") }
-                for name in names where !existing.contains(name) {
+                    """
+                    SELECT slot_name, active OR temporary AS in_use FROM pg_replication_slots
+                    WHERE slot_type = 'physical'
+                    """, timeout: self.deadlines.settings
+                ).map { (name: try $0.string("slot_name"), isInUse: try $0.bool("in_use")) }
+                for name in names where !existing.contains(where: { $0.name == name }) {
                     do {
                         try await session.query(
                             "SELECT pg_create_physical_replication_slot($1, true)", [name],
@@ -99,26 +104,12 @@ extension ServerControl {
                         // duplicate_object: another controller was quicker.
                     }
                 }
-            }
-        }
-    }
-
-    /// Drops the slots of servers that left the cluster: unused, they would hold WAL back for ever. A slot that is in use
-    /// stays until its server stops streaming; slots of other names are somebody else's.
-    package func dropSlots(except nodes: [NodeName]) async throws(NodeFailure) {
-        try await self.converting {
-            try await self.onWarmSession { session in
-                let kept = Set(nodes.map(\.slotName))
-                let unused = try await session.query(
-                    """
-                    SELECT slot_name FROM pg_replication_slots
-                    WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND starts_with(slot_name, $1)
-                    """, [NodeName.slotPrefix], timeout: self.deadlines.settings
-                ).map { try $0.string("slot_name") }
-                for name in unused where !kept.contains(name) {
+                guard let kept = members?.map(\.slotName) else { return }
+                for slot in existing
+                where slot.name.hasPrefix(NodeName.slotPrefix) && !slot.isInUse && !kept.contains(slot.name) {
                     do {
                         try await session.query(
-                            "SELECT pg_drop_replication_slot($1)", [name], timeout: self.deadlines.settings)
+                            "SELECT pg_drop_replication_slot($1)", [slot.name], timeout: self.deadlines.settings)
                     } catch let error as PostgresError where ["55006", "42704"].contains(error.sqlstate) {
                         // object_in_use, undefined_object: it streams again, or another controller was quicker.
                     }
