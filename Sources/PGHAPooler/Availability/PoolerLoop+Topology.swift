@@ -34,7 +34,7 @@ extension PoolerLoop {
             if self.node(of: pool) == nil, pool.pointee.key.target != .leader { self.rerouteWaiting(pool) }
             self.openServersIfNeeded(pool)
         }
-        if self.drainedClaim == self.topology.claim { self.prepareSuccessor() }
+        self.prepareSuccessor()
         if !self.openCommits.isEmpty { self.resolveCommits() }
         if wasChanging || topology.claim != nil { self.arrangePinned() }
     }

@@ -203,4 +203,10 @@ extension PoolerLoop {
         guard let start = buffer.bytes.baseAddress else { return }
         self.out.appendCopy(start, buffer.count)
     }
+
+    mutating func append(_ message: [UInt8]) {
+        message.withUnsafeBytes { bytes in
+            if let start = bytes.baseAddress { self.out.appendCopy(start, bytes.count) }
+        }
+    }
 }

@@ -118,20 +118,12 @@ extension PoolerLoop {
 
     @inline(__always) private mutating func take(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
         if client.pointee.flags.contains(.routed) { return self.takeRouted(client, bytes) }
+        if self.configuration.resolvesCommits { return self.takeResolving(client, bytes) }
         self.walk(client, bytes)
     }
 
     /// Walks over a run of the client's messages. Neighbours that go on as they came are one span.
     mutating func walk(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
-        guard self.configuration.resolvesCommits, self.commitsItself(client, bytes) else {
-            return self.walkOn(client, bytes, isOwn: false)
-        }
-        guard let server = self.serverReady(for: client) else { return client.pointee.held.keep(bytes) }
-        self.walkOn(client, bytes, isOwn: self.beginOwnTransaction(server))
-    }
-
-    /// `isOwn`: BEGIN is in `out`, for a statement that is all of `bytes`.
-    private mutating func walkOn(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer, isOwn: Bool) {
         guard let base = bytes.baseAddress else { return }
         var start = base
         var span = base
@@ -175,8 +167,7 @@ extension PoolerLoop {
         if let server = client.pointee.server {
             let isWhole = beginsWhole && client.pointee.rest == 0 && client.pointee.held.isEmpty
             server.pointee.first.sent(bytes, isWhole: isWhole)
-            if server.pointee.flags.contains(.learns) { client.pointee.phase = .learning }
-            if isOwn { self.endOwnTransaction(client, server) }
+            if !server.pointee.flags.isDisjoint(with: [.learns, .hasBegun]) { self.asksBeforeCommit(client, server) }
         }
         self.flushToServer(of: client)
     }

@@ -89,6 +89,13 @@ extension PoolerLoop {
         self.forgetUnnamed(server)
     }
 
+    /// The same of a message that is made once.
+    mutating func inject(_ server: ServerPointer, message: [UInt8]) {
+        self.append(message)
+        server.pointee.session.sent(Request(.injectedQuery))
+        self.forgetUnnamed(server)
+    }
+
     // MARK: - The end
 
     /// The connection failed: whoever needs it is told.

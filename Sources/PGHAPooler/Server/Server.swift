@@ -48,6 +48,8 @@ struct Server: BitwiseCopyable {
         static let learns = Flags(rawValue: 2048)
         /// Its stream has come to its end: everything that it sent has been read.
         static let ended = Flags(rawValue: 4096)
+        /// BEGIN of a transaction of the pooler's own is in front of what its client sends in this turn.
+        static let hasBegun = Flags(rawValue: 8192)
     }
 
     var transport: Transport

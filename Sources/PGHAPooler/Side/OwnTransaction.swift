@@ -74,3 +74,18 @@ enum LoneStatement {
         return nil
     }
 }
+
+/// Queries of the pooler's own, whole messages made once.
+enum OwnMessages {
+    static let begin = Self.query("BEGIN")
+    static let commit = Self.query("COMMIT")
+    /// Asks for the transaction's id, nothing where it has none, and for where the WAL ends. See `TransactionAnswer`.
+    static let question = Self.query(
+        "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text || ' ' || pg_catalog.pg_current_wal_insert_lsn()")
+
+    private static func query(_ text: String) -> [UInt8] {
+        var buffer = WireBuffer()
+        buffer.query(text)
+        return buffer.array
+    }
+}

@@ -27,20 +27,14 @@ extension PoolerLoop {
             server.pointee.pool.pointee.key.target == .leader, !client.pointee.flags.contains(.pinned)
         else { return }
         server.pointee.flags.insert(.learns)
-        self.inject(server, Self.transactionQuestion)
-    }
-
-    static var transactionQuestion: String {
-        "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text || ' ' || pg_catalog.pg_current_wal_insert_lsn()"
+        self.inject(server, message: OwnMessages.question)
     }
 
     /// The answer; nothing where the transaction has written nothing.
     mutating func learnTransaction(_ server: ServerPointer, _ row: UnsafeRawBufferPointer) {
-        guard let value = DataRowView(row)?.values.first ?? nil else { return }
-        let words = String(decoding: value, as: UTF8.self).split(separator: " ")
-        guard words.count == 2, let transaction = UInt64(words[0]), let end = LSN(words[1]) else { return }
-        server.pointee.transaction = transaction
-        server.pointee.transactionEnd = end.byteOffset
+        guard let answer = TransactionAnswer(row) else { return }
+        server.pointee.transaction = answer.id
+        server.pointee.transactionEnd = answer.position
     }
 
     /// What comes next is the client's.

@@ -3,11 +3,18 @@ internal import PGHAWire
 
 // Statements that commit by themselves, with `resolve_commits`: see `OwnTransaction`.
 extension PoolerLoop {
+    @inline(never) mutating func takeResolving(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) {
+        guard self.commitsItself(client, bytes) else { return self.walk(client, bytes) }
+        guard let server = self.serverReady(for: client) else { return client.pointee.held.keep(bytes) }
+        self.beginOwnTransaction(server)
+        self.walk(client, bytes)
+    }
+
     /// Whether all that the client has sent is one such statement.
-    @inline(never) func commitsItself(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    private func commitsItself(_ client: ClientPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard client.pointee.phase == .idle || client.pointee.phase == .active, client.pointee.rest == 0,
-            client.pointee.flags.isDisjoint(with: [.pinned, .routed, .guardsBinds]),
-            client.pointee.pool?.pointee.key.target == .leader, let statement = LoneStatement(bytes)
+            client.pointee.flags.isDisjoint(with: [.pinned, .guardsBinds]),
+            let pool = client.pointee.pool, case .leader = pool.pointee.key.target, let statement = LoneStatement(bytes)
         else { return false }
         switch statement {
         case .query(let text): return Self.isPlainWrite(text)
@@ -22,25 +29,30 @@ extension PoolerLoop {
         CommitTest.isPlainWrite(text) && !AttentionTest.needsAttention(text)
     }
 
-    /// BEGIN, in front of the client's statement. False where the server has something else to do.
-    mutating func beginOwnTransaction(_ server: ServerPointer) -> Bool {
-        guard server.pointee.session.status == .idle, server.pointee.session.canTakeQuery else { return false }
+    /// BEGIN, in front of the client's statement; nothing where the server has something else to do.
+    private mutating func beginOwnTransaction(_ server: ServerPointer) {
+        guard server.pointee.session.status == .idle, server.pointee.session.canTakeQuery else { return }
         let own = server.pointee.own ?? .allocate(capacity: 1)
         if server.pointee.own == nil { own.initialize(to: OwnTransaction()) }
         server.pointee.own = own
         own.pointee.step = .begin
-        self.inject(server, "BEGIN")
-        return true
+        server.pointee.flags.insert(.hasBegun)
+        self.inject(server, message: OwnMessages.begin)
     }
 
-    /// The question and COMMIT, behind it.
-    mutating func endOwnTransaction(_ client: ClientPointer, _ server: ServerPointer) {
-        self.inject(server, Self.transactionQuestion)
-        var buffer = WireBuffer()
-        buffer.query("COMMIT")
-        self.append(buffer)
+    /// The question and COMMIT, behind it, before any of it is sent: a server that is lost on the way is lost whole.
+    private mutating func endOwnTransaction(_ client: ClientPointer, _ server: ServerPointer) {
+        server.pointee.flags.remove(.hasBegun)
+        self.inject(server, message: OwnMessages.question)
+        self.append(OwnMessages.commit)
         server.pointee.session.sent(Request(.query))
         client.pointee.phase = .committing
+    }
+
+    /// The client's bytes are in `out`, and among them a COMMIT or a statement that commits by itself.
+    @inline(never) mutating func asksBeforeCommit(_ client: ClientPointer, _ server: ServerPointer) {
+        if server.pointee.flags.contains(.hasBegun) { return self.endOwnTransaction(client, server) }
+        client.pointee.phase = .learning
     }
 
     // MARK: - Answers
