@@ -11,7 +11,9 @@ extension TLSTrouble {
     /// more connection to tell.
     package static func found(in error: any Error, at url: String) async -> TLSTrouble? {
         guard let trouble = TLSTrouble(error) else { return nil }
-        guard trouble == .notTrusted, let certificate = await CertificateLook.certificate(of: url) else { return trouble }
+        guard trouble == .notTrusted, let certificate = await CertificateLook.certificate(of: url) else {
+            return trouble
+        }
         return Double(certificate.notValidAfter) < Date.now.timeIntervalSince1970 ? .expired : trouble
     }
 }
@@ -23,7 +25,9 @@ private enum CertificateLook {
 
     /// Nil when there is none to be seen in time.
     static func certificate(of url: String) async -> NIOSSLCertificate? {
-        guard let address = URLComponents(string: url), let host = address.host, let port = address.port else { return nil }
+        guard let address = URLComponents(string: url), let host = address.host, let port = address.port else {
+            return nil
+        }
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.certificateVerification = .noHostnameVerification
         guard let context = try? NIOSSLContext(configuration: configuration) else { return nil }

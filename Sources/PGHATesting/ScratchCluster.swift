@@ -83,7 +83,9 @@ package final class ScratchCluster: Sendable {
         return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/pgha"
     }()
 
-    private init(_ options: Options, _ network: ScratchNetwork?, _ certificates: ScratchCertificates?) throws {
+    private init(
+        _ options: Options, _ network: ScratchNetwork?, _ certificates: ScratchCertificates?
+    ) throws {
         let directory = try makeTemporaryDirectory("pgha-cluster")
         self.directory = directory
         self.options = options
