@@ -15,10 +15,12 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -33,6 +35,7 @@ let package = Package(
     products: [.executable(name: "pgha", targets: ["pgha"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
@@ -69,12 +72,16 @@ let package = Package(
         .target(
             name: "PGHAConfiguration", dependencies: ["PGHACore", configuration, yams], swiftSettings: strict),
         .target(name: "PGHAObservability", dependencies: ["PGHACore", log], swiftSettings: strict),
+        // Certificates and keys of the HTTP interfaces, and of those that ask them.
+        .target(name: "PGHATLS", dependencies: [nioSSL], swiftSettings: strict),
         .target(
-            name: "PGHAClient", dependencies: ["PGHACore", httpClient, nioCore, nioPosix, nioHTTP1],
+            name: "PGHAClient", dependencies: ["PGHACore", "PGHATLS", httpClient, nioCore, nioPosix, nioHTTP1, nioSSL],
             swiftSettings: strict),
 
         // What the HTTP interfaces of controller and agent share.
-        .target(name: "PGHAHTTP", dependencies: [hummingbird, nioCore], swiftSettings: strict),
+        .target(
+            name: "PGHAHTTP", dependencies: ["PGHATLS", hummingbird, hummingbirdCore, log, nioCore, nioSSL],
+            swiftSettings: strict),
 
         // The page that the controller shows, embedded in the executable.
         .target(
@@ -87,14 +94,14 @@ let package = Package(
         .target(
             name: "PGHAAgent",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "PGHAHTTP",
+                "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "PGHAHTTP", "PGHATLS",
                 "CPGHASystem", hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAController",
             dependencies: [
                 "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability", "PGHAClient",
-                "PGHAHTTP", "PGHAPage", hummingbird, lifecycle, log, nioCore,
+                "PGHAHTTP", "PGHAPage", "PGHATLS", hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAPooler", dependencies: ["PGHAWire", "PGHACore", "COpenSSL", "CPGHALoop"],
@@ -111,14 +118,14 @@ let package = Package(
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
                 "CPGHASystem", "CPGHABuild", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
-                "PGHAWire", arguments, lifecycle,
+                "PGHAHTTP", "PGHATLS", "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
             ], swiftSettings: strict),
 
         .target(
             name: "PGHATesting",
-            dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "CPGHASystem", httpClient],
+            dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "PGHATLS", "CPGHASystem", httpClient],
             swiftSettings: strict),
         // `make bench-failover`: real clusters, the release build, a table and JSON under .build/bench/.
         .executableTarget(
@@ -157,10 +164,11 @@ let package = Package(
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: [
-                "PGHAController", "PGHAClient", "PGHACore", "PGHAPage", "PGHAPostgres", "PGHAStore", "PGHATesting", hummingbird,
-                httpClient, log, nioCore, nioHTTP1,
+                "PGHAController", "PGHAClient", "PGHACore", "PGHAHTTP", "PGHAPage", "PGHAPostgres", "PGHAStore", "PGHATLS",
+                "PGHATesting", hummingbird, httpClient, log, nioCore, nioHTTP1,
             ],
             exclude: ["Page"], swiftSettings: strict),
+        .testTarget(name: "PGHATLSTests", dependencies: ["PGHATLS", "PGHATesting"], swiftSettings: strict),
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),
         .testTarget(
             name: "PGHAPoolerTests",
@@ -209,8 +217,8 @@ case "dependencies":
         .executableTarget(
             name: "dependencies",
             dependencies: [
-                log, lifecycle, unixSignals, hummingbird, httpClient, nioCore, nioPosix, nioHTTP1, grdb, configuration,
-                yams, arguments,
+                log, lifecycle, unixSignals, hummingbird, hummingbirdCore, httpClient, nioCore, nioPosix, nioHTTP1, nioSSL,
+                grdb, configuration, yams, arguments,
             ])
     ]
 case "pgha": package.targets.removeAll { $0.isTest || ["PGHATesting", "pgha-bench"].contains($0.name) }

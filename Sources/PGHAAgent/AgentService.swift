@@ -1,7 +1,9 @@
 import Glibc
 import Hummingbird
 package import Logging
+import PGHAClient
 import PGHACore
+import PGHAHTTP
 import ServiceLifecycle
 
 /// The agent as a service: its HTTP interface, its tick, and the server it is the parent of.
@@ -38,7 +40,8 @@ package struct AgentService: Service {
             adopted: try await Self.adopted(settings, directory, programs),
             gate: settings.isExternal ? GateFiles(root: directory.root + "/gate") : nil, logger: logger, trace: trace)
         self.application = Application(
-            router: AgentRoutes.router(self.agent, token: token),
+            router: AgentRoutes.router(self.agent, entrance: Entrance(token: token.value, tls: settings.tls)),
+            server: .over(settings.tls),
             configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
             onServerRunning: { channel in
                 logger.info(

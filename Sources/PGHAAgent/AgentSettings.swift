@@ -2,6 +2,7 @@ import CPGHASystem
 import Glibc
 import PGHAClient
 package import PGHACore
+package import PGHATLS
 
 /// How an agent is started.
 package struct AgentSettings: Sendable {
@@ -20,12 +21,15 @@ package struct AgentSettings: Sendable {
     package var stopsServer: Bool
     /// Whether a gate in another container starts PostgreSQL.
     package var isExternal: Bool
+    /// Nil: plain HTTP.
+    package var tls: TLSIdentity?
 
     package static let defaultListen = "127.0.0.1:8433"
 
     package init(
         node: NodeName, directory: String, data: String? = nil, listen: String = AgentSettings.defaultListen,
-        tokenFile: String, binaryDirectory: String? = nil, stopsServer: Bool = false, isExternal: Bool = false
+        tokenFile: String, binaryDirectory: String? = nil, stopsServer: Bool = false, isExternal: Bool = false,
+        tls: TLSIdentity? = nil
     ) {
         self.node = node
         self.directory = directory
@@ -35,6 +39,7 @@ package struct AgentSettings: Sendable {
         self.binaryDirectory = binaryDirectory
         self.stopsServer = stopsServer
         self.isExternal = isExternal
+        self.tls = tls
     }
 
     /// Host and port; `[::1]:8433` for IPv6.

@@ -1,4 +1,5 @@
 package import PGHACore
+import PGHATLS
 
 /// What the commands of ``NodeCommand`` leave out because decisions do not need it: addresses, settings, secrets.
 package struct AgentCommandContext: Sendable {
@@ -44,7 +45,7 @@ extension AgentClient {
         } catch let error as AgentClientError {
             return .failed(.other("\(error)"))
         } catch {
-            return .failed(.unreachable("agent \(self.baseURL): \(error)"))
+            return .failed(.unreachable("agent \(self.baseURL): \(TLSTrouble(error)?.words ?? "\(error)")"))
         }
     }
 

@@ -3,6 +3,7 @@ import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 package import PGHACore
+package import PGHATLS
 import Synchronization
 
 /// Talks to one agent over HTTP.
@@ -12,6 +13,7 @@ package struct AgentClient: Sendable {
     /// `http://host:port`.
     package let baseURL: String
     private let token: WireSecret
+    private let tls: TLSIdentity?
     private let httpClient: HTTPClient
 
     /// No byte on an event stream for this long means that the stream is dead: three heartbeats.
@@ -19,9 +21,15 @@ package struct AgentClient: Sendable {
     /// Largest body of a plain answer. Bytes.
     private static let answerLimit = 1 << 20
 
-    package init(baseURL: String, token: WireSecret, httpClient: HTTPClient = AgentClient.sharedHTTPClient) {
-        self.baseURL = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
+    /// With an identity everything goes over TLS, whatever the address begins with.
+    package init(
+        baseURL: String, token: WireSecret, tls: TLSIdentity? = nil,
+        httpClient: HTTPClient = AgentClient.sharedHTTPClient
+    ) {
+        let url = TLSIdentity.address(baseURL, tls)
+        self.baseURL = url.hasSuffix("/") ? String(url.dropLast()) : url
         self.token = token
+        self.tls = tls
         self.httpClient = httpClient
     }
 
@@ -185,6 +193,7 @@ package struct AgentClient: Sendable {
     private func request(_ method: String, _ path: String, body: Data?) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: self.baseURL + path)
         request.method = HTTPMethod(rawValue: method)
+        request.tlsConfiguration = self.tls?.client
         request.headers.add(name: "authorization", value: "Bearer \(self.token.value)")
         if let body {
             request.headers.add(name: "content-type", value: "application/json")

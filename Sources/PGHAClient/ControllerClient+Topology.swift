@@ -65,7 +65,7 @@ extension ControllerClient {
             throw error
         } catch {
             throw ControllerFailure.unreachable(
-                url: self.baseURL, reason: Self.words(error, timeout: Self.silenceLimit))
+                url: self.baseURL, reason: await Self.reason(error, url: self.baseURL, timeout: Self.silenceLimit))
         }
         throw ControllerFailure.unreachable(url: self.baseURL, reason: "it closed the connection")
     }

@@ -4,12 +4,14 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 package import PGHACore
+package import PGHATLS
 
 /// Talks to a controller over HTTP. Every method throws ``ControllerFailure``.
 package struct ControllerClient: Sendable {
     /// `http://host:port`.
     package let baseURL: String
     let token: BearerToken?
+    let tls: TLSIdentity?
     let httpClient: HTTPClient
     /// For one request.
     private let timeout: Duration
@@ -17,11 +19,15 @@ package struct ControllerClient: Sendable {
     /// Largest answer that is read. Bytes.
     private static let answerLimit = 16 << 20
 
+    /// With an identity everything goes over TLS, whatever the address begins with.
     package init(
-        baseURL: String, token: BearerToken?, httpClient: HTTPClient = .failingFast, timeout: Duration = .seconds(5)
+        baseURL: String, token: BearerToken?, tls: TLSIdentity? = nil, httpClient: HTTPClient = .failingFast,
+        timeout: Duration = .seconds(5)
     ) {
-        self.baseURL = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
+        let url = TLSIdentity.address(baseURL, tls)
+        self.baseURL = url.hasSuffix("/") ? String(url.dropLast()) : url
         self.token = token
+        self.tls = tls
         self.httpClient = httpClient
         self.timeout = timeout
     }
@@ -143,34 +149,47 @@ extension ControllerClient {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(Array(body))
         }
+        let answer: Result<(Int, Data), any Error>
         do {
             let response = try await self.httpClient.execute(request, timeout: .milliseconds(timeout.milliseconds))
             let buffer = try await response.body.collect(upTo: Self.answerLimit)
-            return (Int(response.status.code), Data(buffer.readableBytesView))
+            answer = .success((Int(response.status.code), Data(buffer.readableBytesView)))
         } catch {
-            throw .unreachable(url: self.baseURL, reason: Self.words(error, timeout: timeout))
+            answer = .failure(error)
         }
+        switch answer {
+        case .success(let answer): return answer
+        case .failure(let error):
+            throw .unreachable(url: self.baseURL, reason: await Self.reason(error, url: self.baseURL, timeout: timeout))
+        }
+    }
+
+    /// Why a request to `url` had no answer.
+    package static func reason(_ error: any Error, url: String, timeout: Duration) async -> String {
+        await TLSTrouble.found(in: error, at: url)?.words ?? self.words(error, timeout: timeout)
     }
 
     func request(_ method: String, _ path: String) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: self.baseURL + path)
         request.method = HTTPMethod(rawValue: method)
+        request.tlsConfiguration = self.tls?.client
         if let token = self.token { request.headers.add(name: "authorization", value: "Bearer \(token.value)") }
         return request
     }
 
     func failure(_ status: Int, _ body: Data) -> ControllerFailure {
-        if status == 401 || status == 403 {
+        let refusal = try? JSONDecoder().decode(ControllerRefusal.self, from: body)
+        if status == 401 || (status == 403 && refusal == nil) {
             return .unauthorised(url: self.baseURL, hasToken: self.token != nil)
         }
-        guard let refusal = try? JSONDecoder().decode(ControllerRefusal.self, from: body) else {
+        guard let refusal else {
             return .undecodable(url: self.baseURL, reason: "HTTP status \(status)")
         }
         return status >= 500 ? .failed(refusal) : .refused(refusal)
     }
 
     /// A failure of the transport in words.
-    package static func words(_ error: any Error, timeout: Duration) -> String {
+    static func words(_ error: any Error, timeout: Duration) -> String {
         if let error = error as? HTTPClientError {
             switch error {
             case .connectTimeout, .readTimeout, .deadlineExceeded:

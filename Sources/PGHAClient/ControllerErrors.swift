@@ -27,6 +27,7 @@ package struct ControllerRefusal: Error, Hashable, Sendable, Codable {
     package var httpStatus: Int {
         switch self.code {
         case "unauthorized": 401
+        case "no_certificate": 403
         case "unknown_node", "not_found": 404
         case "busy", "cluster_exists", "no_cluster", "not_ready", "halted", "cannot_adopt", "too_few_answers", "not_needed":
             409

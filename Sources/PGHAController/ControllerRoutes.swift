@@ -3,34 +3,35 @@ package import Hummingbird
 import NIOCore
 package import PGHAClient
 import PGHACore
-import PGHAHTTP
+package import PGHAHTTP
 import PGHAObservability
+package import PGHATLS
 import ServiceLifecycle
 
 /// The controller's HTTP interface (DESIGN section 9). Reading needs no token except where it shows settings; all
-/// that changes state does.
+/// that changes state does, and a certificate too where an authority for TLS is named.
 package struct ControllerRoutes: Sendable {
     private let controller: Controller
-    private let token: WireSecret
+    private let entrance: Entrance
 
-    package init(controller: Controller, token: WireSecret) {
+    package init(controller: Controller, token: WireSecret, tls: TLSIdentity? = nil) {
         self.controller = controller
-        self.token = token
+        self.entrance = Entrance(token: token.value, tls: tls)
     }
 
-    package func router() -> Router<BasicRequestContext> {
-        let router = Router()
+    package func router() -> Router<PeerContext> {
+        let router = Router(context: PeerContext.self)
         router.add(middleware: RefusalMiddleware())
         self.addHealth(to: router)
         self.addReading(to: router)
         PageRoutes.add(to: router, self.controller)
-        self.addChanges(to: router.group().add(middleware: TokenMiddleware(token: self.token)))
+        self.addChanges(to: router.group().add(middleware: EntranceMiddleware(entrance: self.entrance)))
         return router
     }
 
     // MARK: - Reading
 
-    private func addHealth(to router: Router<BasicRequestContext>) {
+    private func addHealth(to router: Router<PeerContext>) {
         router.get("/liveness") { _, _ in HTTPResponse.Status.ok }
         router.get("/readiness") { _, _ in HTTPResponse.Status.ok }
         router.get("/metrics") { [controller] _, _ in
@@ -50,7 +51,7 @@ package struct ControllerRoutes: Sendable {
         }
     }
 
-    private func addReading(to router: Router<BasicRequestContext>) {
+    private func addReading(to router: Router<PeerContext>) {
         let controller = self.controller
         router.get("/v1/status") { _, _ in try json(await controller.statusReport()) }
         router.get("/v1/history") { request, _ in
@@ -113,7 +114,7 @@ package struct ControllerRoutes: Sendable {
 
     // MARK: - Changes
 
-    private func addChanges(to group: RouterGroup<BasicRequestContext>) {
+    private func addChanges(to group: RouterGroup<PeerContext>) {
         let controller = self.controller
         group.post("/v1/init") { request, context in
             let body = try await decode(InitRequest.self, request, context)
@@ -172,7 +173,7 @@ package struct ControllerRoutes: Sendable {
         self.addNodeChanges(to: group)
     }
 
-    private func addNodeChanges(to group: RouterGroup<BasicRequestContext>) {
+    private func addNodeChanges(to group: RouterGroup<PeerContext>) {
         let controller = self.controller
         group.post("/v1/nodes") { request, context in
             let node = try await decode(NodeDocument.self, request, context).spec()
@@ -216,7 +217,7 @@ enum NodeHealth {
     }
 }
 
-private func divergedName(_ context: BasicRequestContext) throws -> DivergedName {
+private func divergedName(_ context: PeerContext) throws -> DivergedName {
     let text = try context.parameters.require("name")
     guard let name = DivergedName(text) else {
         throw ControllerRefusal.invalid(

@@ -29,6 +29,7 @@ extension Controller {
             makeNode: { spec, identifier in
                 LiveNode(
                     spec: spec, systemIdentifier: identifier, credentials: credentials, httpClient: httpClient,
+                    logger: logger,
                     settings: { await settings.current(spec.name) })
             })
         settings.attach(controller)

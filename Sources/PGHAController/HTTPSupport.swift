@@ -7,7 +7,7 @@ func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> 
 }
 
 func decode<Body: Decodable>(
-    _ type: Body.Type, _ request: Request, _ context: BasicRequestContext
+    _ type: Body.Type, _ request: Request, _ context: PeerContext
 ) async throws -> Body {
     do {
         return try await JSONBody.decode(request, as: type)
@@ -20,8 +20,8 @@ func decode<Body: Decodable>(
 /// Refusals become JSON with their status.
 struct RefusalMiddleware: RouterMiddleware {
     func handle(
-        _ request: Request, context: BasicRequestContext,
-        next: (Request, BasicRequestContext) async throws -> Response
+        _ request: Request, context: PeerContext,
+        next: (Request, PeerContext) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)
@@ -31,19 +31,24 @@ struct RefusalMiddleware: RouterMiddleware {
     }
 }
 
-/// All that changes state needs the cluster's token.
-struct TokenMiddleware: RouterMiddleware {
-    let token: WireSecret
+/// All that changes state needs the cluster's token, and where one is asked for a certificate.
+struct EntranceMiddleware: RouterMiddleware {
+    let entrance: Entrance
 
     func handle(
-        _ request: Request, context: BasicRequestContext,
-        next: (Request, BasicRequestContext) async throws -> Response
+        _ request: Request, context: PeerContext,
+        next: (Request, PeerContext) async throws -> Response
     ) async throws -> Response {
-        guard BearerCheck.bears(request.headers[.authorization], token: self.token.value) else {
+        switch await self.entrance.refusal(request, context) {
+        case nil: return try await next(request, context)
+        case .token:
             throw ControllerRefusal(
                 code: "unauthorized", message: "the token is missing or wrong",
                 hint: "Give the cluster's token with --token-file.")
+        case .certificate:
+            throw ControllerRefusal(
+                code: "no_certificate", message: "this controller wants a certificate, and none was shown",
+                hint: "Give one with --http-tls-cert-file and --http-tls-key-file, or PGHA_HTTP_TLS_….")
         }
-        return try await next(request, context)
     }
 }

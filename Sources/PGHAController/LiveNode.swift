@@ -1,8 +1,9 @@
 package import AsyncHTTPClient
-import Logging
+package import Logging
 package import PGHAClient
 package import PGHACore
 package import PGHAPostgres
+package import PGHATLS
 import Synchronization
 
 /// How the controller reaches every node: one role, one token, one trust store for all of them.
@@ -22,11 +23,14 @@ package struct NodeCredentials: Sendable {
     package var replicationPassfile: String?
     /// The agents' bearer token.
     package var token: WireSecret
+    /// What is shown to agents; nil: they are asked without TLS, unless their address says https.
+    package var tls: TLSIdentity?
 
     package init(
         user: String = "pgha_control", password: Secret?, passfile: String?,
         sslMode: ConnectionParameters.SSLMode = .prefer, sslRootCert: String? = nil, replicationPassword: Secret?,
-        poolerPassword: Secret? = nil, replicationPassfile: String? = nil, token: WireSecret
+        poolerPassword: Secret? = nil, replicationPassfile: String? = nil, token: WireSecret,
+        tls: TLSIdentity? = nil
     ) {
         self.user = user
         self.password = password
@@ -37,6 +41,7 @@ package struct NodeCredentials: Sendable {
         self.poolerPassword = poolerPassword
         self.replicationPassfile = replicationPassfile
         self.token = token
+        self.tls = tls
     }
 }
 
@@ -52,15 +57,22 @@ package struct LiveNode: NodeAccess {
     private let settings: @Sendable () async -> ServerSettings
     /// Where the agent said that its server finds the password.
     private let passfile = LastPassfile()
+    private let trouble = LastTrouble()
+    private let logger: Logger
 
     private final class LastPassfile: Sendable {
         let path = Mutex<String?>(nil)
     }
 
+    /// With the agent, over TLS; said once.
+    private final class LastTrouble: Sendable {
+        let trouble = Mutex<TLSTrouble?>(nil)
+    }
+
     /// `settings`: what the spec says of this server's configuration at the time of the call.
     package init(
         spec: NodeSpec, systemIdentifier: UInt64?, credentials: NodeCredentials, httpClient: HTTPClient,
-        settings: @escaping @Sendable () async -> ServerSettings
+        logger: Logger, settings: @escaping @Sendable () async -> ServerSettings
     ) {
         var parameters = ConnectionParameters(
             host: spec.host, port: spec.port, user: credentials.user, passfile: credentials.passfile,
@@ -73,10 +85,11 @@ package struct LiveNode: NodeAccess {
         self.slots = ServerControl(
             node: spec.name, parameters: parameters, expectedSystemIdentifier: systemIdentifier)
         self.agent = spec.agent.map {
-            AgentClient(baseURL: $0, token: credentials.token, httpClient: httpClient)
+            AgentClient(baseURL: $0, token: credentials.token, tls: credentials.tls, httpClient: httpClient)
         }
         self.credentials = credentials
         self.settings = settings
+        self.logger = logger
     }
 
     package func probe(timeout: Duration) async -> Result<ServerObservation, ProbeFailure> {
@@ -176,14 +189,30 @@ package struct LiveNode: NodeAccess {
         return AsyncStream { continuation in
             let task = Task {
                 do {
-                    for try await event in agent.events() { continuation.yield(self.note(event.facts)) }
+                    for try await event in agent.events() {
+                        self.trouble.trouble.withLock { $0 = nil }
+                        continuation.yield(self.note(event.facts))
+                    }
                 } catch {
                     // The end of the stream says it: facts get old, and the caller connects again.
+                    self.say(await TLSTrouble.found(in: error, at: agent.baseURL))
                 }
                 continuation.finish()
             }
             continuation.onTermination = { _ in task.cancel() }
         }
+    }
+
+    /// A wrong certificate is nothing that mends itself.
+    private func say(_ trouble: TLSTrouble?) {
+        let isNews = self.trouble.trouble.withLock { last in
+            defer { last = trouble }
+            return last != trouble
+        }
+        guard isNews, let trouble, let agent = self.agent else { return }
+        self.logger.error(
+            "no connection to the agent over TLS",
+            metadata: ["node": "\(self.spec.name)", "agent": "\(agent.baseURL)", "error": "\(trouble.words)"])
     }
 
     package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool, members: [NodeName]?) async throws {

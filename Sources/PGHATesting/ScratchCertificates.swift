@@ -25,5 +25,24 @@ package final class ScratchCertificates: Sendable {
         try await run(["/bin/bash", "-c", script, self.directory])
     }
 
+    package func path(_ file: String) -> String { "\(self.directory)/\(file)" }
+
+    /// A key `name.key` and its certificate `name.crt`, for names such as `DNS:localhost,IP:127.0.0.1`, which the authority
+    /// `ca` or `stranger` has signed. It expires in `days`; a negative number makes one that has expired.
+    ///
+    /// Files are the servers' user's, as what it runs needs them, or this process's own.
+    package func issue(
+        _ name: String, names: String, authority: String = "ca", days: Int = 2, isOurs: Bool = false
+    ) async throws {
+        let script = """
+            set -e; cd "$0"; umask 077; rm -f $1.*
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $1.key -out $1.csr -subj /CN=$1
+            echo subjectAltName=$2 >$1.names
+            openssl x509 -req -in $1.csr -CA $3.crt -CAkey $3.key -CAserial $1.srl -CAcreateserial -days $4 -extfile $1.names -out $1.crt
+            """
+        try await run(
+            ["/bin/bash", "-c", script, self.directory, name, names, authority, "\(days)"], dropsPrivileges: !isOurs)
+    }
+
     deinit { removeTree(self.directory) }
 }

@@ -52,7 +52,7 @@ extension ScratchCluster {
             "pooler --listen \(host):\(self.poolerPorts[0]) --listen-read \(host):\(self.poolerPorts[1]) "
             + "--http-listen \(host):\(self.poolerPorts[2]) --token-file \(self.directory)/token "
             + "--controller http://\(Self.controllerHost(self.options)):\(self.controllerPort) "
-            + "--users-file \(self.directory)/pooler-users --log-level \(self.options.logLevel)"
+            + "--users-file \(self.directory)/pooler-users --log-level \(self.options.logLevel) \(self.tlsFlags)"
         try self.launch(
             "pooler", arguments, log: "pooler.log", host: self.network?.words(self.index(of: .pooler)))
     }
@@ -103,7 +103,8 @@ extension ScratchCluster {
     package func pgha(_ arguments: String...) async throws {
         try await run(
             ["\(self.directory)/pgha"] + arguments
-                + ["--controller", self.client.baseURL, "--token-file", "\(self.directory)/token"])
+                + ["--controller", self.client.baseURL, "--token-file", "\(self.directory)/token"]
+                + self.tlsFlags.split(separator: " ").map(String.init))
     }
 
     /// Copies the logs of all processes into the directory, best effort.

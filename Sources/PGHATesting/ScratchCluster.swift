@@ -28,6 +28,8 @@ package final class ScratchCluster: Sendable {
         package var separateHosts = false
         /// Environment of controller and agents.
         package var environment: [String: String] = [:]
+        /// Agents, controller and pooler speak HTTP over TLS alone and show each other certificates.
+        package var hasTLS = false
 
         package init() {}
     }
@@ -53,6 +55,7 @@ package final class ScratchCluster: Sendable {
     /// Two ports and one for HTTP.
     let poolerPorts: [Int]
     let network: ScratchNetwork?
+    package let certificates: ScratchCertificates?
     private let reaper: ChildProcess
     private let children = Mutex<[String: ChildProcess]>([:])
 
@@ -80,11 +83,14 @@ package final class ScratchCluster: Sendable {
         return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/pgha"
     }()
 
-    private init(_ options: Options, _ network: ScratchNetwork?) throws {
+    private init(
+        _ options: Options, _ network: ScratchNetwork?, _ certificates: ScratchCertificates?
+    ) throws {
         let directory = try makeTemporaryDirectory("pgha-cluster")
         self.directory = directory
         self.options = options
         self.network = network
+        self.certificates = certificates
         self.reaper = try ChildProcess(
             arguments: ["/bin/bash", "-c", Self.reaperScript, directory], dropsPrivileges: false)
         self.nodes = try (1...options.nodes).map {
@@ -100,7 +106,8 @@ package final class ScratchCluster: Sendable {
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
             baseURL: "http://\(Self.controllerHost(options)):\(self.controllerPort)",
-            token: BearerToken("token-of-a-scratch-cluster"), httpClient: .shared)
+            token: BearerToken("token-of-a-scratch-cluster"), tls: try Self.operatorIdentity(certificates),
+            httpClient: .shared)
         var spec = ClusterSpec(
             name: "scratch",
             nodes: self.nodes.map {
@@ -132,7 +139,8 @@ package final class ScratchCluster: Sendable {
     /// Starts everything, initialises the cluster and waits until it is complete.
     package static func start(_ options: Options = Options()) async throws -> ScratchCluster {
         let network = options.separateHosts ? try await ScratchNetwork.make(options.nodes + 2) : nil
-        let cluster = try ScratchCluster(options, network)
+        let certificates = options.hasTLS ? try await Self.makeCertificates() : nil
+        let cluster = try ScratchCluster(options, network, certificates)
         try await run(["/bin/cp", Self.builtExecutable, "\(cluster.directory)/pgha"])
         for node in cluster.nodes { try cluster.startAgent(node) }
         try cluster.startController()
@@ -178,7 +186,7 @@ package final class ScratchCluster: Sendable {
     package func startAgent(_ node: Node) throws {
         let arguments =
             "agent --node \(node.name) --dir \(node.directory) --listen \(node.host):\(node.agentPort) "
-            + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "")"
+            + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "") \(self.tlsFlags)"
         if let size = self.options.smallDiskMiB, node.name == self.nodes[0].name {
             try self.launchOnSmallDisk(node, arguments, mebibytes: size)
         } else {
@@ -232,7 +240,7 @@ package final class ScratchCluster: Sendable {
     private var controllerArguments: String {
         "controller --listen \(Self.controllerHost(self.options)):\(self.controllerPort) --store \(self.directory)/controller/pgha.db "
             + "--token-file \(self.directory)/token --passfile \(self.directory)/passfile "
-            + "--log-level \(self.options.logLevel)"
+            + "--log-level \(self.options.logLevel) \(self.tlsFlags)"
     }
 
     /// Starts one more controller on the same store and waits for its end, which must come soon.

@@ -5,9 +5,11 @@ import Logging
 import PGHAClient
 import PGHAConfiguration
 import PGHAController
+import PGHAHTTP
 import PGHAPostgres
 import PGHASchema
 import PGHAStore
+import PGHATLS
 import ServiceLifecycle
 import UnixSignals
 
@@ -27,20 +29,23 @@ struct ControllerCommand: AsyncParsableCommand {
     @Option(help: .setting("replication_passfile", of: .controller)) var replicationPassfile: String?
     @Option(help: .setting("sslmode", of: .controller)) var sslmode: String?
     @Option(help: .setting("sslrootcert", of: .controller)) var sslrootcert: String?
+    @OptionGroup var tls: HTTPTLSOptions
 
     @OptionGroup var options: ServiceOptions
 
     func run() async throws {
         let settings = try self.settings()
         let logger = settings.log.start(label: "pgha.controller")
-        let credentials = try self.credentials(settings)
+        let tls = try settings.tls.identity()
+        let credentials = try self.credentials(settings, tls)
         let store = try await SQLiteStore.open(at: settings.storePath)
         let controller = Controller.live(
             store: store, storeKind: "sqlite", credentials: credentials,
             requiredScripts: PGHASchema.scripts.map(\.number), httpClient: AgentClient.sharedHTTPClient, logger: logger)
-        let routes = ControllerRoutes(controller: controller, token: credentials.token)
+        let routes = ControllerRoutes(controller: controller, token: credentials.token, tls: tls)
         let application = Application(
             router: routes.router(),
+            server: .over(tls),
             configuration: .init(
                 address: .hostname(settings.listen.host, port: settings.listen.port), serverName: "pgha"),
             logger: logger)
@@ -49,7 +54,7 @@ struct ControllerCommand: AsyncParsableCommand {
                 services: [
                     .init(service: ControllerService(controller: controller)), .init(service: application),
                     StartupMemory.configuration,
-                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                ] + .watching(tls, logger), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }
 
@@ -60,15 +65,16 @@ struct ControllerCommand: AsyncParsableCommand {
                 "listen": self.listen, "store": self.store, "token_file": self.tokenFile, "passfile": self.passfile,
                 "sslmode": self.sslmode, "sslrootcert": self.sslrootcert,
                 "replication_passfile": self.replicationPassfile,
-            ]))
+            ].merging(self.tls.flags) { $1 }))
     }
 
-    private func credentials(_ settings: ControllerConfiguration) throws -> NodeCredentials {
+    private func credentials(_ settings: ControllerConfiguration, _ tls: TLSIdentity?) throws -> NodeCredentials {
         let passwords = try Passfile.read(path: settings.passfile)
         return NodeCredentials(
             password: passwords.password(user: "pgha_control"), passfile: settings.passfile,
             sslMode: ConnectionParameters.SSLMode(rawValue: settings.sslMode) ?? .prefer,
             sslRootCert: settings.sslRootCert, replicationPassword: passwords.password(user: "pgha_replica"),
-            poolerPassword: passwords.password(user: "pgha_pooler"), replicationPassfile: settings.replicationPassfile, token: WireSecret(try BearerToken.read(path: settings.tokenFile).value))
+            poolerPassword: passwords.password(user: "pgha_pooler"), replicationPassfile: settings.replicationPassfile,
+            token: WireSecret(try BearerToken.read(path: settings.tokenFile).value), tls: tls)
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import PGHAClient
 import PGHACommand
 
@@ -9,7 +10,8 @@ struct HealthCommand: AsyncParsableCommand {
         discussion: """
             Ends with 0 when the path answers with 200 in time, else with 1. The controller has /liveness and \
             /nodes/NAME/primary, the agent /liveness, /readiness, /primary and /replica, the pooler /liveness and \
-            /readiness.
+            /readiness. Where the environment has the service's certificate for HTTP, http:// means https://; the \
+            certificate is not checked, and nothing is shown or sent.
             """)
 
     @Argument(help: ArgumentHelp("Such as http://127.0.0.1:8433/readiness.", valueName: "url"))
@@ -19,8 +21,18 @@ struct HealthCommand: AsyncParsableCommand {
     var timeout = DurationArgument(.seconds(2))
 
     func run() async throws {
-        guard await HealthCheck.isOK(self.url, within: self.timeout.duration) else {
-            throw CommandError(.failed, "\(self.url) does not answer with 200", hint: "See the log of the service.")
+        let url = Self.address(self.url, environment: ProcessInfo.processInfo.environment)
+        guard await HealthCheck.isOK(url, within: self.timeout.duration) else {
+            throw CommandError(.failed, "\(url) does not answer with 200", hint: "See the log of the service.")
         }
+    }
+
+    /// A check that an image brings along holds whether TLS is switched on or not.
+    static func address(_ url: String, environment: [String: String]) -> String {
+        let hasCertificate = ["AGENT", "CONTROLLER", "POOLER"].contains { name in
+            environment["PGHA_\(name)_HTTP_TLS_CERT_FILE"]?.isEmpty == false
+        }
+        guard hasCertificate, url.hasPrefix("http://") else { return url }
+        return "https://" + url.dropFirst("http://".count)
     }
 }

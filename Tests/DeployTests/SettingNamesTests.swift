@@ -7,7 +7,8 @@ import Testing
 @Suite struct SettingNamesTests {
     /// Variables of the command line, of the build, and of the compose file itself.
     static let others: Set<String> = [
-        "PGHA_CONTROLLER", "PGHA_TOKEN_FILE", "PGHA_PACKAGE", "PGHA_EXECUTABLE", "PGHA_TAG", "PGHA_VERSION",
+        "PGHA_CONTROLLER", "PGHA_TOKEN_FILE", "PGHA_HTTP_TLS_CERT_FILE", "PGHA_HTTP_TLS_KEY_FILE",
+        "PGHA_HTTP_TLS_CA_FILE", "PGHA_PACKAGE", "PGHA_EXECUTABLE", "PGHA_TAG", "PGHA_VERSION",
         "PGHA_IMAGE", "PGHA_POSTGRES_IMAGE", "PGHA_BIND", "PGHA_WRITE_PORT", "PGHA_READ_PORT", "PGHA_PROMETHEUS_PORT",
         "PGHA_GRAFANA_PORT", "PGHA_SUBNET",
     ]

@@ -1,3 +1,4 @@
+import Logging
 import PGHAClient
 import PGHAController
 import PGHACore
@@ -20,7 +21,8 @@ struct LiveNodeTests {
             spec: peers[1], systemIdentifier: nil,
             credentials: NodeCredentials(
                 user: ScratchPostgres.superuser, password: Secret(ScratchPostgres.superuserPassword), passfile: nil,
-                replicationPassword: nil, token: WireSecret("")), httpClient: AgentClient.sharedHTTPClient
+                replicationPassword: nil, token: WireSecret("")), httpClient: AgentClient.sharedHTTPClient,
+            logger: Logger(label: "test")
         ) { ServerSettings(postgres: [:], access: []) }
         let pledge = Pledge(Claim(term: Term(2), nonce: 7))
         let upstreams = Dictionary(uniqueKeysWithValues: peers.map { ($0.name, $0) })

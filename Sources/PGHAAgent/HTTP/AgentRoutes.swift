@@ -4,15 +4,16 @@ import Hummingbird
 import NIOCore
 import PGHAClient
 import PGHACore
+import PGHAHTTP
 import ServiceLifecycle
 
 /// The agent's HTTP interface: `/v1`, health paths, `/metrics`.
 enum AgentRoutes {
-    typealias Context = BasicRequestContext
+    typealias Context = PeerContext
 
-    static func router(_ agent: Agent, token: WireSecret) -> Router<Context> {
+    static func router(_ agent: Agent, entrance: Entrance) -> Router<Context> {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
-        router.middlewares.add(TokenMiddleware(token: token))
+        router.middlewares.add(EntranceMiddleware(entrance: entrance))
         router.get("/v1/facts") { _, _ in try JSONAnswer.make(await agent.currentFacts()) }
         router.get("/v1/events") { _, _ in self.events(agent.board) }
         self.post("/v1/fence", router) { try await agent.fence($0) }

@@ -12,6 +12,7 @@ package struct PoolerSettingValues: Hashable, Sendable {
 
     /// In the order of the table.
     package let values: [Value]
+    package let tls: HTTPTLSConfiguration
     package let log: LogConfiguration
     private let texts: [String: String]
 
@@ -29,6 +30,7 @@ package struct PoolerSettingValues: Hashable, Sendable {
         self.values = values
         self.texts = Dictionary(
             values.compactMap { value in value.text.map { (value.key, $0) } }, uniquingKeysWith: { $1 })
+        self.tls = try HTTPTLSConfiguration(layers)
         self.log = try LogConfiguration(layers)
     }
 

@@ -22,6 +22,19 @@ package struct LogConfiguration: Hashable, Sendable {
     }
 }
 
+/// Files for TLS of HTTP. Nil: not set.
+package struct HTTPTLSConfiguration: Hashable, Sendable {
+    package let certificate: String?
+    package let key: String?
+    package let authority: String?
+
+    init(_ layers: SettingLayers) throws(ConfigurationError) {
+        self.certificate = try layers.text("http_tls_cert_file")
+        self.key = try layers.text("http_tls_key_file")
+        self.authority = try layers.text("http_tls_ca_file")
+    }
+}
+
 /// The settings of `pgha controller`.
 package struct ControllerConfiguration: Hashable, Sendable {
     package let listen: ListenAddress
@@ -34,6 +47,7 @@ package struct ControllerConfiguration: Hashable, Sendable {
     package let sslMode: String
     /// Nil: libpq's own place.
     package let sslRootCert: String?
+    package let tls: HTTPTLSConfiguration
     package let log: LogConfiguration
 
     /// Flags over `environment` over `file` (path and text) over the defaults. `flags` go by key: `token_file`.
@@ -48,6 +62,7 @@ package struct ControllerConfiguration: Hashable, Sendable {
         self.replicationPassfile = try layers.text("replication_passfile")
         self.sslMode = try layers.required("sslmode")
         self.sslRootCert = try layers.text("sslrootcert")
+        self.tls = try HTTPTLSConfiguration(layers)
         self.log = try LogConfiguration(layers)
     }
 }
@@ -66,6 +81,7 @@ package struct AgentConfiguration: Hashable, Sendable {
     package let stopsServer: Bool
     /// Whether a gate in another container starts PostgreSQL.
     package let isExternal: Bool
+    package let tls: HTTPTLSConfiguration
     package let log: LogConfiguration
 
     /// Flags over `environment` over `file` (path and text) over the defaults. `flags` go by key: `token_file`.
@@ -86,6 +102,7 @@ package struct AgentConfiguration: Hashable, Sendable {
         self.binaryDirectory = try layers.text("pg_bindir")
         self.isExternal = try layers.required("supervise") == "external"
         self.stopsServer = try layers.required("at_exit") == "stop"
+        self.tls = try HTTPTLSConfiguration(layers)
         self.log = try LogConfiguration(layers)
     }
 }

@@ -4,6 +4,7 @@ import PGHACore
 package enum SettingTable {
     package static let all: [Setting] =
         Self.cluster + TimingSetting.all.map(\.setting) + Self.node + Self.controller + Self.agent + PoolerSettings.all
+        + HTTPTLSSettings.settings(of: .pooler, use: ", and it is shown to controllers, which are asked over TLS too")
         + Self.logging(of: .pooler)
 
     /// The settings of one place, in the order in which they are documented.
@@ -91,7 +92,8 @@ package enum SettingTable {
             Setting(
                 place: .controller, key: "sslrootcert", kind: .path, fallback: .unset("libpq's own place"),
                 reason: "A file with the certificates to trust."),
-        ] + Self.logging(of: .controller)
+        ] + HTTPTLSSettings.settings(of: .controller, use: ", and it is shown to agents, which are asked over TLS too")
+        + Self.logging(of: .controller)
 
     private static let agent: [Setting] =
         [
@@ -122,7 +124,7 @@ package enum SettingTable {
                 place: .agent, key: "at_exit", kind: .choice(["leave", "stop"]), fallback: .value("leave"),
                 reason: "What the agent's end means for PostgreSQL: it runs on, or, as in a container that ends with "
                     + "its first process, is shut down in order before."),
-        ] + Self.logging(of: .agent)
+        ] + HTTPTLSSettings.settings(of: .agent, use: "") + Self.logging(of: .agent)
 
     private static func logging(of place: Setting.Place) -> [Setting] {
         [

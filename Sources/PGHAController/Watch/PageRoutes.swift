@@ -1,10 +1,11 @@
 import Hummingbird
 import NIOCore
+import PGHAHTTP
 import PGHAPage
 
 /// The status page at `/`, and the stream that it lives on. Reading needs no token, as everywhere.
 enum PageRoutes {
-    static func add(to router: Router<BasicRequestContext>, _ controller: Controller) {
+    static func add(to router: Router<PeerContext>, _ controller: Controller) {
         for asset in StatusPage.assets {
             router.get(RouterPath(asset.path)) { _, _ in
                 Response(

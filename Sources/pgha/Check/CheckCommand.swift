@@ -6,6 +6,7 @@ import PGHACommand
 import PGHACore
 import PGHAPostgres
 import PGHASchema
+import PGHATLS
 
 /// `pgha check`.
 struct CheckCommand: AsyncParsableCommand {
@@ -44,8 +45,9 @@ struct CheckCommand: AsyncParsableCommand {
     func run() async throws {
         let spec = try await self.spec()
         let token = try self.options.token()
+        let tls = try self.options.tls()
         let surveys = await withTaskGroup(of: NodeSurvey.self) { group in
-            for node in spec.nodes { group.addTask { await self.survey(node, token) } }
+            for node in spec.nodes { group.addTask { await self.survey(node, token, tls) } }
             return await group.reduce(into: [NodeSurvey]()) { $0.append($1) }
         }.sorted { $0.node.name < $1.node.name }
         let report = CheckReport(CheckJudgement.findings(surveys, spec: spec, scripts: PGHASchema.scripts.map { ($0.number, $0.name) }))
@@ -61,8 +63,8 @@ struct CheckCommand: AsyncParsableCommand {
         return ClusterSpec(name: "", nodes: nodes, durability: durability)
     }
 
-    private func survey(_ node: NodeSpec, _ token: BearerToken?) async -> NodeSurvey {
-        let agent = await self.agent(of: node, token)
+    private func survey(_ node: NodeSpec, _ token: BearerToken?, _ tls: TLSIdentity?) async -> NodeSurvey {
+        let agent = await self.agent(of: node, token, tls)
         if case .answers(let facts) = agent, facts.postmaster == .absent {
             return NodeSurvey(node: node, server: .notMadeYet, agent: agent)
         }
@@ -73,9 +75,12 @@ struct CheckCommand: AsyncParsableCommand {
         return NodeSurvey(node: node, server: await ServerSurveyor(node: node.name, parameters: parameters).survey(), agent: agent)
     }
 
-    private func agent(of node: NodeSpec, _ token: BearerToken?) async -> NodeSurvey.Agent {
+    private func agent(
+        of node: NodeSpec, _ token: BearerToken?, _ tls: TLSIdentity?
+    ) async -> NodeSurvey.Agent {
         guard let url = node.agent else { return .none }
-        let client = AgentClient(baseURL: url, token: WireSecret(token?.value ?? ""), httpClient: .failingFast)
+        let client = AgentClient(
+            baseURL: url, token: WireSecret(token?.value ?? ""), tls: tls, httpClient: .failingFast)
         do {
             return .answers(try await client.facts(timeout: .seconds(3)))
         } catch let failure as AgentFailure {
@@ -83,7 +88,7 @@ struct CheckCommand: AsyncParsableCommand {
         } catch AgentClientError.unexpectedStatus(let status) {
             return .silent(url: url, reason: "HTTP status \(status), so it is no agent")
         } catch {
-            return .silent(url: url, reason: ControllerClient.words(error, timeout: .seconds(3)))
+            return .silent(url: url, reason: await ControllerClient.reason(error, url: client.baseURL, timeout: .seconds(3)))
         }
     }
 }

@@ -23,6 +23,7 @@ struct PoolerCommand: AsyncParsableCommand {
     @OptionGroup(title: "Pools and limits") var pools: PoolerPoolOptions
     @OptionGroup(title: "Time-outs") var timeouts: PoolerTimeoutOptions
     @OptionGroup(title: "Console") var console: PoolerConsoleOptions
+    @OptionGroup(title: "TLS of HTTP") var tls: HTTPTLSOptions
     @OptionGroup var options: ServiceOptions
 
     func run() async throws {
@@ -32,6 +33,7 @@ struct PoolerCommand: AsyncParsableCommand {
         let settings = try reader.read()
         let logger = settings.log.start(label: "pgha.pooler")
         let configuration = try PoolerConfiguration(settings)
+        let tls = try settings.tls.identity()
         let pooler: Pooler
         do throws(PoolerFailure) {
             pooler = try Pooler(configuration)
@@ -39,16 +41,16 @@ struct PoolerCommand: AsyncParsableCommand {
             throw CommandError(
                 .failed, "\(error)", hint: "Move it with --listen or --listen-read, or end what listens there.")
         }
-        let follower = try TopologyFollower(settings, pooler: pooler, logger: logger)
+        let follower = try TopologyFollower(settings, tls: tls, pooler: pooler, logger: logger)
         let service = PoolerService(
             pooler: pooler, follower: follower, reader: reader, settings: settings, logger: logger)
         // Ended from the last to the first: the pooler drains while it still learns who leads.
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: PoolerRoutes(pooler: pooler).application(settings.address("http_listen"), logger)),
+                    .init(service: PoolerRoutes(pooler: pooler).application(settings.address("http_listen"), tls, logger)),
                     .init(service: follower), .init(service: service),
-                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                ] + .watching(tls, logger), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }
 
@@ -57,7 +59,7 @@ struct PoolerCommand: AsyncParsableCommand {
         self.options.flags(
             self.places.flags.merging(self.access.flags) { $1 }.merging(self.pools.flags) { $1 }
                 .merging(self.timeouts.flags) { $1 }
-                .merging(self.console.flags) { $1 })
+                .merging(self.console.flags) { $1 }.merging(self.tls.flags) { $1 })
     }
 }
 

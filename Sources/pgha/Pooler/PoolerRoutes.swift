@@ -1,16 +1,19 @@
 import Hummingbird
 import Logging
 import PGHAConfiguration
+import PGHAHTTP
 import PGHAObservability
 import PGHAPooler
+import PGHATLS
 
 /// The pooler's HTTP interface.
 struct PoolerRoutes {
     let pooler: Pooler
 
-    func application(_ address: ListenAddress, _ logger: Logger) -> some ApplicationProtocol {
+    func application(_ address: ListenAddress, _ tls: TLSIdentity?, _ logger: Logger) -> some ApplicationProtocol {
         Application(
             router: self.router(),
+            server: .over(tls),
             configuration: .init(address: .hostname(address.host, port: address.port), serverName: "pgha"),
             logger: logger)
     }

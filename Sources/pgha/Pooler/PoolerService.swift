@@ -16,7 +16,7 @@ final class PoolerService: Service {
     /// Addresses and what is decided before the loops start.
     static let fixedKeys = [
         "listen", "listen_read", "socket_dir", "http_listen", "threads", "reuse_port", "controller", "token_file",
-        "log_level", "log_format",
+        "http_tls_cert_file", "http_tls_key_file", "http_tls_ca_file", "log_level", "log_format",
     ]
 
     init(

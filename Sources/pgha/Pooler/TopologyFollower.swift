@@ -4,6 +4,7 @@ import PGHAClient
 import PGHAConfiguration
 import PGHACore
 import PGHAPooler
+import PGHATLS
 import ServiceLifecycle
 import Synchronization
 
@@ -27,10 +28,10 @@ final class TopologyFollower: Service {
     /// Between two attempts, doubled up to the second while none succeeds.
     private static let pauses = (first: Duration.milliseconds(50), longest: Duration.seconds(1))
 
-    init(_ settings: PoolerSettingValues, pooler: Pooler, logger: Logger) throws {
+    init(_ settings: PoolerSettingValues, tls: TLSIdentity?, pooler: Pooler, logger: Logger) throws {
         let token = try settings.text("token_file").map { try BearerToken.read(path: $0) }
         self.name = token.map { _ in "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)" }
-        self.controllers = settings.items("controller").map { ControllerClient(baseURL: $0, token: token) }
+        self.controllers = settings.items("controller").map { ControllerClient(baseURL: $0, token: token, tls: tls) }
         self.pooler = pooler
         self.logger = logger
         self.state = Mutex(State(sockets: Self.sockets(settings)))

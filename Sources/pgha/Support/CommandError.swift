@@ -2,6 +2,7 @@ import ArgumentParser
 import PGHAClient
 import PGHACommand
 import PGHAConfiguration
+import PGHATLS
 
 /// Why a command ends: one line says what, the next says what to do.
 struct CommandError: Error, Hashable {
@@ -51,6 +52,7 @@ struct CommandError: Error, Hashable {
         case let error as CommandError: known = error
         case let failure as ControllerFailure: known = CommandError(failure)
         case let error as ConfigurationError: known = CommandError(error)
+        case let failure as TLSFailure: known = CommandError(.failed, failure.message, hint: failure.hint)
         case let refusal as ControllerRefusal: known = CommandError(.refused(refusal))
         default: PGHA.exit(withError: error)
         }

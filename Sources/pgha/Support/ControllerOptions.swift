@@ -3,6 +3,7 @@ import FoundationEssentials
 import PGHAClient
 import PGHACommand
 import PGHACore
+import PGHATLS
 
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case table, json
@@ -18,12 +19,32 @@ struct ControllerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A file with the cluster's token. Default: PGHA_TOKEN_FILE.", valueName: "path"))
     var tokenFile: String?
 
+    @Option(
+        help: ArgumentHelp("Whose certificate the controller has, for TLS. Default: PGHA_HTTP_TLS_CA_FILE.", valueName: "path"))
+    var httpTlsCaFile: String?
+
+    @Option(
+        help: ArgumentHelp("A certificate to show to the controller. Default: PGHA_HTTP_TLS_CERT_FILE.", valueName: "path"))
+    var httpTlsCertFile: String?
+
+    @Option(help: ArgumentHelp("Its key. Default: PGHA_HTTP_TLS_KEY_FILE.", valueName: "path"))
+    var httpTlsKeyFile: String?
+
     @Option(name: .shortAndLong, help: ArgumentHelp("table or json.", valueName: "format"))
     var output: OutputFormat = .table
 
     func client() throws -> ControllerClient {
         let url = self.controller ?? Self.variable("PGHA_CONTROLLER") ?? "http://127.0.0.1:8432"
-        return ControllerClient(baseURL: url, token: try self.token())
+        return ControllerClient(baseURL: url, token: try self.token(), tls: try self.tls())
+    }
+
+    /// Nil when no file for TLS was named: an address https:// is then checked with the system's authorities.
+    func tls() throws(TLSFailure) -> TLSIdentity? {
+        try TLSFiles(
+            certificate: self.httpTlsCertFile ?? Self.variable("PGHA_HTTP_TLS_CERT_FILE"),
+            key: self.httpTlsKeyFile ?? Self.variable("PGHA_HTTP_TLS_KEY_FILE"),
+            authority: self.httpTlsCaFile ?? Self.variable("PGHA_HTTP_TLS_CA_FILE")
+        ).map { files throws(TLSFailure) in try TLSIdentity(files) }
     }
 
     /// The cluster's token, if one was named.

@@ -1,0 +1,34 @@
+import HTTPTypes
+import Hummingbird
+import PGHAClient
+import PGHAHTTP
+
+/// Lets only those pass who may come in: everything under `/v1`, and every POST. Health and metrics are for everybody.
+struct EntranceMiddleware: RouterMiddleware {
+    let entrance: Entrance
+
+    func handle(
+        _ input: Request, context: PeerContext, next: (Request, PeerContext) async throws -> Response
+    ) async throws -> Response {
+        let path = input.uri.path
+        let isOpen =
+            !path.hasPrefix("/v1") && (input.method == .get || input.method == .head || input.method == .options)
+        guard !isOpen, let refusal = await self.entrance.refusal(input, context) else {
+            return try await next(input, context)
+        }
+        switch refusal {
+        case .token:
+            return try JSONAnswer.failure(
+                AgentFailure(
+                    code: "unauthorized", message: "The request does not bear the cluster's token",
+                    hint: "Send `Authorization: Bearer TOKEN` with the content of the agent's --token-file."),
+                status: .unauthorized)
+        case .certificate:
+            return try JSONAnswer.failure(
+                AgentFailure(
+                    code: "no_certificate", message: "No certificate was shown",
+                    hint: "Show one that an authority of the agent's --http-tls-ca-file has signed."),
+                status: .forbidden)
+        }
+    }
+}

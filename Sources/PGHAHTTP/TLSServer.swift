@@ -1,0 +1,52 @@
+package import HummingbirdCore
+internal import Logging
+internal import NIOCore
+internal import NIOSSL
+package import PGHATLS
+
+extension HTTPServerBuilder {
+    /// HTTP/1.1: over TLS alone where this process has a certificate, else plain.
+    package static func over(_ tls: TLSIdentity?) -> HTTPServerBuilder {
+        guard let tls, tls.server != nil else { return .http1() }
+        return HTTPServerBuilder { TLSChildChannel(inner: HTTP1Channel(responder: $0), tls: tls) }
+    }
+}
+
+/// Each connection takes the certificate that is current when it is made.
+private struct TLSChildChannel: ServerChildChannel {
+    let inner: HTTP1Channel
+    let tls: TLSIdentity
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<HTTP1Channel.Value> {
+        channel.eventLoop.makeCompletedFuture {
+            guard let context = self.tls.server else { throw ChannelError.operationUnsupported }
+            try channel.pipeline.syncOperations.addHandlers([
+                NIOSSLServerHandler(context: context), TLSTroubleHandler(logger),
+            ])
+        }.flatMap { self.inner.setup(channel: channel, logger: logger) }
+    }
+
+    func handle(value: HTTP1Channel.Value, logger: Logger) async {
+        await self.inner.handle(value: value, logger: logger)
+    }
+}
+
+/// Says who could not come in and why: the other side often learns less.
+private final class TLSTroubleHandler: ChannelInboundHandler {
+    typealias InboundIn = NIOAny
+
+    private let logger: Logger
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let trouble = TLSTrouble(error) {
+            self.logger.info(
+                "no connection over TLS",
+                metadata: [
+                    "peer": "\(context.remoteAddress?.ipAddress ?? "unknown")", "error": "\(trouble.words)",
+                ])
+        }
+        context.fireErrorCaught(error)
+    }
+}
