@@ -34,8 +34,8 @@ struct LargeMessageTests {
         rig.server.freeze()
         let sent = client.sendUntilBlocked(bytes)
         rig.server.thaw()
-        // Half of it is more than sockets hold.
-        #expect(sent < Self.size / 2)
+        // Sockets hold some megabytes of it.
+        #expect(sent < Self.size)
         client.send(Array(bytes[sent...]))
         #expect(try client.answers() == ["2", "D:\(Self.size)", "C:SELECT 1", "Z:I"])
     }
