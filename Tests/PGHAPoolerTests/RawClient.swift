@@ -81,6 +81,23 @@ final class RawClient {
         }
     }
 
+    /// How many of `bytes` were taken before nothing was for a second.
+    func sendUntilBlocked(_ bytes: [UInt8]) -> Int {
+        var limit = timeval(tv_sec: 1, tv_usec: 0)
+        setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes { bytes in
+                Glibc.send(self.descriptor, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { break }
+            sent += count
+        }
+        limit.tv_sec = 0
+        setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        return sent
+    }
+
     func send(_ build: (inout WireBuffer) -> Void) {
         var buffer = WireBuffer()
         build(&buffer)

@@ -15,7 +15,7 @@ import argparse, json, os, re, resource, signal, socket, statistics, struct, sub
 from cluster import Client, Cluster, Load, answers
 from peers import PGHA, SCRATCH, Bed, NotMeasured, pgbench, run, transactions, unpack
 
-PARTS = ["cpu", "syscalls", "instructions", "bytes", "idle", "p99", "many", "threads", "logins", "switchover", "failover"]
+PARTS = ["cpu", "syscalls", "instructions", "bytes", "row", "idle", "p99", "many", "threads", "logins", "switchover", "failover"]
 MODES = ["simple", "extended", "prepared"]
 
 
@@ -126,6 +126,26 @@ class Bench:
                 figures.setdefault(peer.name, []).append(
                     self.spent(peer, "-f", script, "-c", "2", "-T", str(self.options.seconds)) / 10)
         self.record("bytes", "CPU of large results", "us/MB", figures, goal=("pgha", "ratio", 0.5))
+
+    def row(self):
+        """One row of nearly a gigabyte, which is as large as PostgreSQL makes them: what it adds to the peak of memory."""
+        size = 1_000_000_000
+        for peer in self.bed.peers("pgha", "pgbouncer"):
+            client = self.logged_in(peer.port, 1)[0]
+            before = peer.peak
+            text = f"select repeat('x', {size})".encode() + b"\0"
+            client.sendall(b"Q" + struct.pack("!I", len(text) + 4) + text)
+            received, end = 0, b""
+            while not end.endswith(b"Z\0\0\0\5I"):
+                part = client.recv(1 << 20)
+                if not part:
+                    raise NotMeasured(f"{peer.name} closed after {received} bytes")
+                received, end = received + len(part), (end + part)[-6:]
+            if received < size:
+                raise NotMeasured(f"{peer.name}: {end!r} after {received} bytes")
+            self.record("row", "memory for a row of 1 GB", "KiB", {peer.name: [(peer.peak - before) / 1024]},
+                        goal=("pgha", "max", 4096))
+            client.close()
 
     def threads(self):
         one, two = self.bed.pgha(), self.bed.pgha("--threads", "2")

@@ -166,6 +166,15 @@ class Peer:
                 total += int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1)) * 1024
         return total
 
+    @property
+    def peak(self):
+        """Bytes of memory that were resident at most, shared ones too."""
+        total = 0
+        for pid in self.pids:
+            with open(f"/proc/{pid}/status") as f:
+                total += int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) * 1024
+        return total
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
