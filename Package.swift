@@ -157,8 +157,8 @@ let package = Package(
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: [
-                "PGHAController", "PGHAClient", "PGHACore", "PGHAPage", "PGHAStore", "PGHATesting", hummingbird, httpClient,
-                log, nioCore, nioHTTP1,
+                "PGHAController", "PGHAClient", "PGHACore", "PGHAPage", "PGHAPostgres", "PGHAStore", "PGHATesting", hummingbird,
+                httpClient, log, nioCore, nioHTTP1,
             ],
             exclude: ["Page"], swiftSettings: strict),
         .testTarget(name: "PGHAWireTests", dependencies: ["PGHAWire"], swiftSettings: strict),

@@ -110,7 +110,7 @@ extension ScratchCluster {
     package func copyLogs(to directory: String) {
         let line =
             "mkdir -p \"$0\" && cp \"$1\"/*.log \"$0\" && for f in \"$1\"/*/log \"$1\"/*/*.log; do "
-            + "[ -e \"$f\" ] && cp -r \"$f\" \"$0/$(basename $(dirname $f))-$(basename $f)\"; done; true"
+            + "[ -e \"$f\" ] && cp -rT \"$f\" \"$0/$(basename $(dirname $f))-$(basename $f)\"; done; true"
         let words = ["/bin/bash", "-c", "exec 3<&-; " + line, directory, self.directory]
         (try? ChildProcess(arguments: words, dropsPrivileges: false))?.waitForExit()
     }

@@ -188,4 +188,17 @@ import Testing
         _ = coordinator.handle(.stored, at: at(602))
         #expect(coordinator.health.verdict(at: at(20_000)) == .healthy)
     }
+
+    /// The agent starts a server before it makes the role; a cluster that is there has it.
+    @Test func aServerThatIsBeingMadeMayRefuseTheRole() throws {
+        let refusal = ProbeFailure.aliveBut(code: "28P01", message: "no such role")
+        var young = Coordinator(seed: 1, at: .origin)
+        _ = young.handle(.loaded(nil), at: .origin)
+        _ = try young.request(.initialize(spec(["a", "b"])), at: at(1)).get()
+        _ = young.handle(.probed(node("a"), .failure(refusal), began: at(2)), at: at(3))
+        #expect(young.status(at: at(4)).nodes.map(\.problems).allSatisfy { !$0.contains("no such role (28P01)") })
+        var (old, _) = self.seen()
+        _ = old.handle(.probed(node("a"), .failure(refusal), began: at(600)), at: at(601))
+        #expect(old.status(at: at(602)).nodes.first?.problems.contains("no such role (28P01)") == true)
+    }
 }

@@ -220,6 +220,8 @@ extension Coordinator {
         node.state = state
         switch failure {
         case .startingUp: node.state = "starting"
+        // Class 28: a server that its agent makes refuses our role until the agent has made the role too.
+        case .aliveBut(let code, _) where code.hasPrefix("28") && self.phase == "bootstrap": break
         case .aliveBut(let code, let message):
             node.state = "alive"
             node.problems.append("\(message) (\(code))")
