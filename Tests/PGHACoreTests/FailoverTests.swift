@@ -317,6 +317,25 @@ import Testing
         #expect(effects.persist?.state.term == Term(3))
     }
 
+    /// It waits for servers that are gone for good: nothing else than this helps.
+    @Test func aFailoverThatWaitsForServersIsReplacedByAForcedOne() throws {
+        var state = steady(["a", "b", "c"])
+        state.term = Term(2)
+        state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 3), reason: "x", planned: nil, forced: false)
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        _ = coordinator.handle(.loaded(state), at: at(0))
+        for name in ["a", "b", "c"] {
+            _ = coordinator.handle(.probed(node(name), .failure(.refused), began: at(1)), at: at(2))
+        }
+        #expect(coordinator.handle(.stored, at: at(3)).send.isEmpty == false)
+        let claimed = try coordinator.request(.failover(target: nil, force: true), at: at(20_000)).get().persist?.state
+        #expect(claimed?.term == Term(4))
+        guard case .sealing(_, _, _, forced: true) = claimed?.procedure else {
+            Issue.record("it is not forced: \(String(describing: claimed?.procedure))")
+            return
+        }
+    }
+
     @Test func aClaimThatWasInterruptedDoesNotWaitLongForWhoIsNotHeard() {
         var state = steady(["a", "b", "c"])
         state.term = Term(2)

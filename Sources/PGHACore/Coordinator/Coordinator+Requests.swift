@@ -105,8 +105,9 @@ extension Coordinator {
         // A failover that waits for servers may be replaced by a forced one: nothing was recorded yet.
         if case .failover(let machine) = self.activity, force, machine.phase == .sealing, self.writing == nil {
             self.activity = .idle
+        } else {
+            try self.requireIdle()
         }
-        try self.requireIdle()
         self.startFailover(
             .requested(target: target, force: force),
             reason: force ? "an operator accepted data loss" : "an operator asked for it", at: now, &effects)
