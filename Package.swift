@@ -164,9 +164,8 @@ let package = Package(
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: [
-                "PGHAController", "PGHAClient", "PGHACore", "PGHAHTTP", "PGHAPage", "PGHAStore", "PGHATLS", "PGHATesting",
-                hummingbird, httpClient,
-                log, nioCore, nioHTTP1,
+                "PGHAController", "PGHAClient", "PGHACore", "PGHAHTTP", "PGHAPage", "PGHAPostgres", "PGHAStore", "PGHATLS",
+                "PGHATesting", hummingbird, httpClient, log, nioCore, nioHTTP1,
             ],
             exclude: ["Page"], swiftSettings: strict),
         .testTarget(name: "PGHATLSTests", dependencies: ["PGHATLS", "PGHATesting"], swiftSettings: strict),

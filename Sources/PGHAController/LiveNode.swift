@@ -72,7 +72,7 @@ package struct LiveNode: NodeAccess {
     /// `settings`: what the spec says of this server's configuration at the time of the call.
     package init(
         spec: NodeSpec, systemIdentifier: UInt64?, credentials: NodeCredentials, httpClient: HTTPClient,
-        logger: Logger, settings: @escaping @Sendable () async -> ServerSettings
+        logger: Logger = Logger(label: "pgha.controller"), settings: @escaping @Sendable () async -> ServerSettings
     ) {
         var parameters = ConnectionParameters(
             host: spec.host, port: spec.port, user: credentials.user, passfile: credentials.passfile,
@@ -100,8 +100,13 @@ package struct LiveNode: NodeAccess {
 
     package func execute(_ command: NodeCommand, upstreams: [NodeName: NodeSpec]) async -> NodeOutcome {
         switch command {
-        case .seal(let pledge), .promote(let pledge):
+        case .seal(let pledge):
             return await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
+        case .promote(let pledge):
+            async let slots: Void = self.makeSlots(for: upstreams.keys)
+            let outcome = await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
+            await slots
+            return outcome
         case .reclaim, .readPosition, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
             return await self.control.execute(command, upstream: nil)
         case .follow(_, let leader, _):
@@ -111,6 +116,13 @@ package struct LiveNode: NodeAccess {
             guard let agent = self.agent else { return .failed(.other("\(self.spec.name) has no agent")) }
             return await agent.execute(command, context: await self.context(upstreams))
         }
+    }
+
+    /// A new leader's followers cannot stream without their slots, and a server that was made, cloned or rewound in the
+    /// last two seconds may have none yet: they would wait for the next time that slots are kept. Best effort: they are
+    /// kept for ever.
+    private func makeSlots(for members: some Collection<NodeName>) async {
+        try? await self.slots.ensureSlots(members.filter { $0 != self.spec.name }.sorted())
     }
 
     /// A server that the agent started has the password in its environment's passfile as well; one that it only took

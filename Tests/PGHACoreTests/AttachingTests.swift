@@ -175,6 +175,9 @@ import Testing
     /// It did land: the claim may have been heard of, so a later one is taken.
     @Test func aWriteThatLandedIsGoneOnFrom() {
         var (coordinator, first) = self.failingOver()
+        for name in ["a", "b", "c"] {
+            _ = coordinator.handle(.probed(node(name), .success(standby(at: 100)), began: at(2)), at: at(3))
+        }
         let effects = coordinator.handle(.loaded(first.persist?.state), at: at(100))
         #expect(effects.persist?.state.term == Term(3))
     }

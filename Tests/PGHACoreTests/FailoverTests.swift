@@ -307,6 +307,33 @@ import Testing
         state.term = Term(2)
         state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 3), reason: "x", planned: nil, forced: false)
         var coordinator = Coordinator(seed: 1, at: at(0))
-        #expect(coordinator.handle(.loaded(state), at: at(0)).persist?.state.term == Term(3))
+        #expect(coordinator.handle(.loaded(state), at: at(0)).persist == nil)
+        for name in ["a", "b"] {
+            let effects = coordinator.handle(.probed(node(name), .failure(.refused), began: at(1)), at: at(2))
+            #expect(effects.persist == nil)
+        }
+        #expect(coordinator.status(at: at(2)).phase == "sealing")
+        let effects = coordinator.handle(.probed(node("c"), .success(standby(at: 100)), began: at(1)), at: at(3))
+        #expect(effects.persist?.state.term == Term(3))
+    }
+
+    @Test func aClaimThatWasInterruptedDoesNotWaitLongForWhoIsNotHeard() {
+        var state = steady(["a", "b", "c"])
+        state.term = Term(2)
+        state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 3), reason: "x", planned: nil, forced: true)
+        var coordinator = Coordinator(seed: 1, at: at(0))
+        let patience = state.spec.timings.confirmAfter
+        #expect(coordinator.handle(.loaded(state), at: at(0)).wakeAt == .origin + patience)
+        guard case .failure(let refusal) = coordinator.request(.failover(target: nil, force: false), at: at(1)) else {
+            Issue.record("a second claim was made of it")
+            return
+        }
+        #expect(refusal.code == "busy")
+        let claim = coordinator.handle(.tick, at: .origin + patience).persist?.state
+        #expect(claim?.term == Term(3))
+        guard case .sealing(_, _, _, forced: true) = claim?.procedure else {
+            Issue.record("what the operator accepted was forgotten: \(String(describing: claim?.procedure))")
+            return
+        }
     }
 }

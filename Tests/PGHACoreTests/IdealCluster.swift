@@ -58,9 +58,11 @@ struct IdealCluster {
         return false
     }
 
-    /// One event, or 50 ms.
+    /// One event, which takes a millisecond, or 50 ms without any.
     mutating func step() {
-        if self.queue.isEmpty {
+        if !self.queue.isEmpty {
+            self.now += 1
+        } else {
             self.now += 50
             self.ticks += 1
             self.queue = [.tick] + (self.ticks % 5 == 0 ? self.probes() : [])

@@ -57,6 +57,9 @@ import Testing
         var coordinator = Coordinator(seed: 1, at: .origin)
         coordinator.hasPoolers = true
         _ = coordinator.handle(.loaded(state), at: .origin)
+        for name in ["a", "b", "c"] {
+            _ = coordinator.handle(.probed(node(name), .success(standby(at: 100)), began: .origin), at: at(1))
+        }
         #expect(coordinator.draining?.term == Term(3))
         let seen = standby(at: 100, pledge: self.pledge(7))
         _ = coordinator.handle(.probed(node("b"), .success(seen), began: at(1)), at: at(2))
@@ -71,6 +74,35 @@ import Testing
         state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 9), reason: "x", planned: nil, forced: false)
         #expect(!state.isOlder(than: self.pledge(2, 0, nonce: 9)))
         #expect(state.isOlder(than: self.pledge(2, 1, nonce: 9)))
+    }
+
+    /// b led term 2 by a rule that this store never saw. Claims of its own may have moved the store's counter since.
+    @Test func claimsOfItsOwnDoNotMakeAnOldStoreNewer() {
+        var state = self.state
+        state.term = Term(4)
+        state.procedure = .sealing(claim: Claim(term: Term(4), nonce: 9), reason: "x", planned: nil, forced: false)
+        #expect(state.isOlder(than: self.pledge(2, 1, nonce: 8)))
+        #expect(!state.isOlder(than: self.pledge(2, 0, nonce: 8)), "a claim that recorded nothing")
+        #expect(!state.isOlder(than: self.pledge(4, 0, nonce: 9)))
+        let newest = rule("b", ["a", "b", "c"], copies: 2, term: 3, version: 1)
+        state.openRules.append(newest)
+        #expect(!state.isOlder(than: self.pledge(2, 1, nonce: 8)), "the newest rule was open until term 3's was")
+    }
+
+    /// Its seal would take the place of the pledge that tells: it is looked for first.
+    @Test func anOldStoreWithAClaimUnderWayLooksBeforeItSeals() {
+        var state = self.state
+        state.term = Term(2)
+        state.procedure = .sealing(claim: Claim(term: Term(2), nonce: 9), reason: "x", planned: nil, forced: false)
+        var coordinator = Coordinator(seed: 1, at: .origin)
+        var effects = coordinator.handle(.loaded(state), at: .origin)
+        effects.add(coordinator.handle(.probed(node("a"), .failure(.timedOut), began: .origin), at: at(1)))
+        effects.add(coordinator.handle(.tick, at: at(100)))
+        let seen = standby(at: 100, pledge: self.pledge(3, 1, nonce: 5))
+        effects.add(coordinator.handle(.probed(node("b"), .success(seen), began: at(1)), at: at(101)))
+        effects.add(coordinator.handle(.probed(node("c"), .success(standby(at: 100)), began: at(1)), at: at(102)))
+        #expect(coordinator.halted?.contains("b holds pledge 3.1") == true)
+        #expect(effects.persist == nil && effects.send.isEmpty)
     }
 
     @Test func aServerOfAnotherClusterOrOneThatIsNoMemberSaysNothingAboutThisStore() {

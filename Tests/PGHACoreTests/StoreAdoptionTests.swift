@@ -69,6 +69,23 @@ import Testing
         #expect(!adoption.state.isOlder(than: unknown.pledge))
     }
 
+    /// c was to lead term 6, and its row is nowhere: its pledge is no reason to call the new store an old one.
+    @Test func aPledgeToARuleOfALaterTermThanAnyRowIsNoNewsEither() throws {
+        let later = Self.evidence(pledge: 6, version: 1)
+        let state = try self.rebuild([
+            Self.a: Self.evidence(), Self.b: Self.evidence(primary: true, version: 2), Self.c: later,
+        ]).get().state
+        #expect(state.term == Term(6))
+        let held = try #require(later.pledge)
+        var claimed = state
+        claimed.term = Term(7)
+        claimed.procedure = .sealing(claim: Claim(term: Term(7), nonce: 1), reason: "x", planned: nil, forced: false)
+        #expect(!claimed.isOlder(than: held))
+        // Another store that did lead on from here knows better.
+        claimed.term = Term(9)
+        #expect(claimed.isOlder(than: Pledge(number: RuleNumber(term: Term(8), version: 1), nonce: 3)))
+    }
+
     @Test func oneOfThreeMayBeAwayWithTwoCopiesAndNoMore() {
         let leader = Self.evidence(primary: true)
         #expect(self.refusal([Self.b: leader, Self.c: Self.evidence()]) == nil)

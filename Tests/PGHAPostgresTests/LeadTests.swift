@@ -183,7 +183,7 @@ struct LeadTests {
             number: RuleNumber(term: Term(1), version: 1), nonce: 7, leader: name("a"), cohort: [], copies: 1)
         #expect(
             await a.execute(.writeTermRow(older, timeline: timeline, reason: ""))
-                == .failed(.refused(holding: pledge(2))))
+                == .failed(.refused(holding: rule.pledge)))
     }
 
     @Test func slotsKeepWhatPeersLackAndMoveOnlyForward() async throws {

@@ -109,6 +109,7 @@ extension Coordinator {
     package var phase: String {
         if self.halted != nil { return "halted" }
         switch self.activity {
+        case .idle where self.isResumingClaim: return "sealing"
         case .idle: return self.state?.rule == nil ? "none" : "steady"
         case .bootstrap: return "bootstrap"
         case .preparing: return "preparing"

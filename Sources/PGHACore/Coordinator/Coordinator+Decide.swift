@@ -4,7 +4,7 @@ extension Coordinator {
         self.verdict = self.health.verdict(at: now)
         guard self.state != nil, self.halted == nil, self.writing == nil else { return }
         self.resumeClaim(at: now, &effects)
-        guard self.writing == nil else { return }
+        guard self.writing == nil, !self.isResumingClaim else { return }
         switch self.activity {
         case .idle, .preparing, .ruleChange: self.judgeLeader(at: now, &effects)
         case .bootstrap, .failover: break
@@ -25,10 +25,31 @@ extension Coordinator {
         guard case .idle = self.activity else { return }
         switch self.state?.procedure {
         case .sealing(_, let reason, let planned, let forced):
+            guard self.hasLooked(at: now, &effects) else { return }
             self.claimAgain(planned, forced: forced, reason: reason, at: now, &effects)
         case .promoting(_, let reason): self.startFailover(.automatic, reason: reason, at: now, &effects)
         case .bootstrap, .changingRule, nil: break
         }
+    }
+
+    /// A claim that is written down waits for ``hasLooked(at:_:)``.
+    var isResumingClaim: Bool {
+        guard case .idle = self.activity, case .sealing = self.state?.procedure else { return false }
+        return true
+    }
+
+    /// Whether every member showed its pledge, or did not answer. A new claim is above any pledge, and its seal takes the
+    /// place of what would have told that the store is an old one.
+    private func hasLooked(at now: Moment, _ effects: inout Effects) -> Bool {
+        let members = Set(self.state?.openRules.flatMap(\.cohort) ?? [])
+        let isMissed = members.contains { node in
+            guard let view = self.nodes[node] else { return false }
+            return view.observation == nil && view.facts == nil && view.failure == nil
+        }
+        let due = self.loadedAt + (self.state?.spec.timings.confirmAfter ?? .zero)
+        guard isMissed, now < due else { return true }
+        effects.wake(at: due)
+        return false
     }
 
     /// A new claim in place of one that recorded nothing: orders of the old one may still be under way somewhere.

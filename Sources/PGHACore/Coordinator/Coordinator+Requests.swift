@@ -278,7 +278,7 @@ extension Coordinator {
     }
 
     private func requireIdle() throws(RequestRefusal) {
-        guard case .idle = self.activity, self.writing == nil else { throw self.busy }
+        guard case .idle = self.activity, self.writing == nil, !self.isResumingClaim else { throw self.busy }
     }
 
     private func cluster() throws(RequestRefusal) -> (ClusterState, Rule) {

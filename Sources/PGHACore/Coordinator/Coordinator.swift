@@ -67,6 +67,8 @@ package struct Coordinator: Sendable {
     /// When the last procedure ended: older observations do not show its result.
     var settledAt: Moment
     var lastSight: LastSight?
+    /// When the store was last read.
+    var loadedAt: Moment
     package internal(set) var verdict: LeaderHealth.Verdict = .suspect("not asked yet")
     /// Why a failover that seems due is not started.
     package internal(set) var waitingReason: String?
@@ -77,6 +79,7 @@ package struct Coordinator: Sendable {
         self.health = LeaderHealth(timings: Timings(), at: now)
         self.ruleChangeNotBefore = now
         self.settledAt = now
+        self.loadedAt = now
     }
 
     package mutating func handle(_ event: Event, at now: Moment) -> Effects {
@@ -125,6 +128,7 @@ package struct Coordinator: Sendable {
 
     private mutating func load(_ state: ClusterState?, at now: Moment, _ effects: inout Effects) {
         self.state = state
+        self.loadedAt = now
         self.writing = nil
         self.activity = .idle
         guard let state else { return }
@@ -140,8 +144,8 @@ package struct Coordinator: Sendable {
         case nil: break
         case .bootstrap(let claim, let leader):
             self.start(.bootstrap(Bootstrap(resuming: state, claim: claim, leader: leader)), at: now, &effects)
-        case .sealing(_, let reason, let planned, let forced):
-            self.claimAgain(planned, forced: forced, reason: reason, at: now, &effects)
+        // A new claim, once the servers were looked at.
+        case .sealing: break
         case .promoting(_, let reason) where DecisionFaults.isOn(.undoRecorded):
             self.startFailover(.automatic, reason: reason, at: now, &effects)
         case .promoting(let rule, let reason):

@@ -190,6 +190,7 @@ extension StoreAdoption {
             let rule = self.newest.rule
             state.systemIdentifier = self.answers.values.first?.systemIdentifier
             state.term = max(rule.number.term, self.newestPledge?.number.term ?? .zero, self.stored?.term ?? .zero)
+            state.unknownThrough = state.term
             state.paused = self.stored?.paused ?? false
             state.removing = (self.stored?.removing ?? []).filter { self.spec[$0] != nil && !rule.cohort.contains($0) }
             let leaders = Set(self.rows.values.map(\.rule.leader)).union(self.stored?.displaced ?? [])
@@ -252,6 +253,7 @@ extension Coordinator {
     /// for its leader.
     package var mayAdoptStore: Bool {
         if self.halted != nil || self.state == nil { return true }
+        if self.isResumingClaim { return self.state?.rule == nil }
         if case .failover(let machine) = self.activity { return self.state?.rule == nil && machine.phase == .sealing }
         return false
     }

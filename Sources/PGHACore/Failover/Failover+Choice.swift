@@ -35,12 +35,40 @@ extension Failover {
             self.plan = self.makePlan(chosen, cohort: cohort, copies: copies, position: known[chosen])
             return chosen
         }
-        guard let alone, self.othersCanBeRebuilt(for: alone, at: now, &effects) else { return nil }
+        guard let alone else { return nil }
+        let plan: Plan
+        if let (chosen, cohort) = self.greatestThatIsFollowed(ranks, without: alone, at: now) {
+            plan = self.makePlan(
+                chosen, cohort: cohort, copies: self.state.spec.durability.copies, position: known[chosen])
+        } else if self.othersCanBeRebuilt(for: alone, at: now, &effects) {
+            plan = self.makePlan(
+                alone, cohort: self.cohort(of: alone), copies: self.state.spec.durability.copies,
+                position: known[alone])
+        } else {
+            return nil
+        }
         self.blockedReason = nil
         self.needsMoreCopies = false
-        self.plan = self.makePlan(
-            alone, cohort: self.cohort(of: alone), copies: self.state.spec.durability.copies, position: known[alone])
-        return alone
+        self.plan = plan
+        return plan.rule.leader
+    }
+
+    /// The best of the others, with those who hold copies for it, when `alone` and its like have too few who can follow
+    /// them: on a branch that a later claim did not go on with, for it had no need of them. What is allowed while they do
+    /// not answer, which is to satisfy every open rule without them, is no less so when they do.
+    private mutating func greatestThatIsFollowed(
+        _ ranks: [NodeName: Ancestry.Rank], without alone: NodeName, at now: Moment
+    ) -> (NodeName, cohort: [NodeName])? {
+        let passed = Set(ranks.filter { $0.value == ranks[alone] }.keys)
+        let others = ranks.filter { !passed.contains($0.key) }
+        guard !self.isUnheard(besides: ranks.keys.sorted(), at: now) else { return nil }
+        let words = self.blockedReason
+        defer { self.blockedReason = words }
+        guard let chosen = self.greatest(others, self.evidence.withoutPositions(of: passed), at: now) else {
+            return nil
+        }
+        let cohort = self.cohort(of: chosen)
+        return cohort.count >= self.state.spec.durability.copies ? (chosen, cohort) : nil
     }
 
     /// How far a member's WAL reaches. A running primary's goes on: whatever a follower of it holds, it holds too.
@@ -60,9 +88,7 @@ extension Failover {
         case .requested, .planned: staying = self.oldLeaders.filter { self.members[$0]?.way == .already }
         }
         guard !staying.isEmpty else { return nil }
-        var evidence = self.evidence
-        evidence.leaderRead.subtract(staying)
-        evidence.read.subtract(staying)
+        let evidence = self.evidence.withoutPositions(of: staying)
         return self.greatest(ranks.filter { !staying.contains($0.key) }, evidence, at: now)
     }
 

@@ -10,6 +10,14 @@ package struct SealEvidence: Hashable, Sendable {
     package var leaderRead: Set<NodeName> = []
 
     package init() {}
+
+    /// As if no position of `nodes` were known: who is to be passed over must not be needed.
+    func withoutPositions(of nodes: Set<NodeName>) -> SealEvidence {
+        var evidence = self
+        evidence.read.subtract(nodes)
+        evidence.leaderRead.subtract(nodes)
+        return evidence
+    }
 }
 
 extension Rule {

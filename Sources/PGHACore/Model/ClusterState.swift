@@ -22,6 +22,9 @@ package struct ClusterState: Hashable, Sendable, Codable {
     package var removing: [NodeName]
     /// The controller starts no failover by itself while this is set.
     package var paused: Bool
+    /// Up to this term servers may hold pledges to rules that are not in here: the store was made again from the servers,
+    /// and none of them showed the row. Nil when every rule was written here.
+    package var unknownThrough: Term?
 
     package init(spec: ClusterSpec) {
         self.spec = spec
@@ -34,15 +37,26 @@ package struct ClusterState: Hashable, Sendable, Codable {
         self.paused = false
     }
 
-    /// Whether `pledge` was certainly not handed out by this store: a later term, an equal claim's later version, or
-    /// an equal term under another claim. Every pledge is written here before a server is asked for it.
+    /// Whether `pledge` was certainly not handed out by this store: a later term, an equal claim's later version, an
+    /// equal term under another claim, or a rule later than any that is open. Every pledge is written here before a
+    /// server is asked for it, and the newest rule is open until a newer one is.
     package func isOlder(than pledge: Pledge) -> Bool {
         if DecisionFaults.isOn(.oldStoreTrusted) { return false }
         if pledge.number.term > self.term { return true }
         let claims = self.openRules.map(\.claim) + [self.procedure?.claim].compactMap { $0 }
-        guard let known = claims.first(where: { $0.term == pledge.number.term }) else { return false }
+        guard let known = claims.first(where: { $0.term == pledge.number.term }) else {
+            return self.isUnheardOf(pledge.number)
+        }
         let versions = self.openRules.filter { $0.claim == known }.map(\.number.version)
         return known.nonce != pledge.nonce || pledge.number.version > versions.max() ?? 0
+    }
+
+    /// A rule, and not merely a claim, above all that are open: claims of an old store's own do not hide it.
+    private func isUnheardOf(_ number: RuleNumber) -> Bool {
+        guard number.version > 0, number.term > self.unknownThrough ?? .zero, let newest = self.openRules.last else {
+            return false
+        }
+        return number > newest.number
     }
 
     /// `rule` is confirmed: it alone is open, and nothing is under way any more.

@@ -20,8 +20,8 @@ extension ServerControl {
         }
     }
 
-    /// Writes a row of `pgha.term_history` on a primary; a row that is there already is left as it is. Returns a
-    /// position that the row's commit does not exceed.
+    /// Writes a row of `pgha.term_history` on a primary, and its rule's pledge; a row that is there already is left as
+    /// it is. Returns a position that the row's commit does not exceed.
     func writeTermRow(_ row: TermHistoryRow) async throws -> LSN {
         try await self.underLock(row.rule.pledge) { session, state in
             guard !state.inRecovery else { throw NodeFailure.isStandby }
@@ -47,6 +47,10 @@ extension ServerControl {
                 """, ["\(rule.number.term)", "\(rule.number.version)"], timeout: self.deadlines.settings)
             guard let found = written.first, try found.string("nonce") == nonce else {
                 throw NodeFailure.other("pgha.term_history holds another claim's row for \(rule.number)")
+            }
+            // The order that opens the list needs it, and now nobody waits: the row is on its way to the standbys.
+            if state.settings[.pledge] != rule.pledge.description {
+                _ = try await self.write([.pledge: rule.pledge.description], state, on: session)
             }
             return try found.lsn("flushed")
         }

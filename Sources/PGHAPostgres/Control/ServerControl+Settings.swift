@@ -36,7 +36,7 @@ extension ServerControl {
 
     /// Writes settings and asks for them to be loaded. Returns when that was, on the server's clock, in
     /// microseconds since 1970.
-    private func write(
+    func write(
         _ settings: [ServerSetting: String], _ state: ControlState, on session: PostgresConnection
     ) async throws -> Int64 {
         let timeout = self.deadlines.settings

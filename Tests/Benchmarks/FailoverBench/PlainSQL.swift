@@ -27,13 +27,6 @@ enum PlainSQL {
         try await first.wait(until: "SELECT to_regclass('plain') IS NOT NULL")
         let leader = try await first.connect(), follower = try await second.connect()
 
-        if let fill = ProcessInfo.processInfo.environment["FILL"].flatMap(Int.init) {
-            let loader = try await primary.connect()
-            _ = try await loader.query("SELECT pg_switch_wal()")
-            for _ in 0..<fill * 2 {
-            _ = try await loader.query("SELECT pg_logical_emit_message(true, 'x', repeat(md5(random()::text), 16384))", timeout: .seconds(60)) }
-            await loader.close()
-        }
         let killed = ContinuousClock.now
         primary.kill()
         try await Self.waitUntilRefused(primary)
