@@ -31,7 +31,7 @@ package enum TLSFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// One line: the next step.
     package var hint: String {
         switch self {
-        case .incomplete: "Set http_tls_cert_file and http_tls_key_file, or neither of the three."
+        case .incomplete: "Set http_tls_cert_file and http_tls_key_file, or none of the three."
         case .unreadable: "Give the path of a file in PEM that this user may read."
         case .noCertificate: "The file begins with -----BEGIN CERTIFICATE-----, the process's own first."
         case .noKey: "Take the passphrase off: openssl pkey -in FILE -out NEWFILE."

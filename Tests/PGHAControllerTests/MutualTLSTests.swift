@@ -81,7 +81,8 @@ import Testing
     @Test func aChangeNeedsTokenAndCertificateAndReadingNeither() async throws {
         let made = try await ScratchCertificates()
         for name in ["server", "client"] { try await made.issue(name, names: "IP:127.0.0.1", isOurs: true) }
-        let nobody = try Self.identity(made, nil), somebody = try Self.identity(made, "client")
+        let nobody = try Self.identity(made, nil)
+        let somebody = try Self.identity(made, "client")
         try await self.withController(try Self.identity(made, "server")) { port in
             #expect(await Self.trouble(Self.client(nobody, port, token: "wrong")) == nil)
             #expect(await Self.change(Self.client(nobody, port)) == "no_certificate")
@@ -112,7 +113,8 @@ import Testing
         try await self.withController(try Self.identity(made, "server")) { port in
             let strangers = try Self.identity(made, nil, trusting: made.strangerAuthority)
             #expect(await Self.trouble(Self.client(strangers, port)) == TLSTrouble.notTrusted.words)
-            let foreign = try Self.identity(made, "foreign"), old = try Self.identity(made, "old")
+            let foreign = try Self.identity(made, "foreign")
+            let old = try Self.identity(made, "old")
             #expect(await Self.trouble(Self.client(foreign, port)) == TLSTrouble.unknownToThem.words)
             #expect(await Self.trouble(Self.client(old, port)) == TLSTrouble.expiredForThem.words)
             let plain = await Self.trouble(Self.client(nil, port))
@@ -139,7 +141,8 @@ import Testing
         let made = try await ScratchCertificates()
         try await made.issue("server", names: "IP:127.0.0.1", isOurs: true)
         let tls = try Self.identity(made, "server")
-        let before = try Self.identity(made, nil), after = try Self.identity(made, nil, trusting: made.strangerAuthority)
+        let before = try Self.identity(made, nil)
+        let after = try Self.identity(made, nil, trusting: made.strangerAuthority)
         try await self.withController(tls) { port in
             let (lines, line) = AsyncStream.makeStream(of: Void.self)
             let stream = Task {

@@ -64,7 +64,8 @@ struct TLSFilesWatch: Service {
         case .unchanged: break
         case .read: self.sayExpiry("files for TLS read again")
         case .failed(let failure):
-            self.logger.error("files for TLS cannot be used; going on with what was read before", metadata: ["error": "\(failure)"])
+            self.logger.error(
+                "files for TLS cannot be used; going on with what was read before", metadata: ["error": "\(failure)"])
         }
     }
 
