@@ -102,7 +102,9 @@ package final class ScratchCluster: Sendable {
         self.controllerPort = try freePort()
         self.poolerPorts = [try freePort(), try freePort(), try freePort()]
         try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
-        try writeFile("\(directory)/passfile", "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
+        try writeFile(
+            "\(directory)/passfile",
+            "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
             baseURL: "http://\(Self.controllerHost(options)):\(self.controllerPort)",
@@ -123,15 +125,30 @@ package final class ScratchCluster: Sendable {
 
     /// Reads descriptor 3 until it ends, then ends every process that runs in or for the directory. The executable
     /// is a copy inside it, and servers have their data directory as their own, so nothing else can match.
+    ///
+    /// A killed server leaves its shared memory to the machine, which has room for 4096 segments (`kernel.shmmni`). So
+    /// servers stop by themselves if they can (SIGQUIT), once nobody would start them again; of one that was dead before,
+    /// line 7 of `postmaster.pid` names the segment (key and id; PostgreSQL, src/include/utils/pidfile.h).
     static let reaperScript = """
         read -r -u 3 _
-        for round in 1 2 3; do
-          for pid in /proc/[0-9]*; do
-            pid=${pid#/proc/}
-            [ "$pid" = $$ ] && continue
-            case "$(readlink /proc/$pid/cwd) $(readlink /proc/$pid/exe)" in *"$0/"*) kill -CONT $pid; kill -9 $pid;; esac
-          done 2>/dev/null
+        exec 2>/dev/null
+        found() { find /proc/[0-9]*/$1 -maxdepth 0 -lname "$0/*" | cut -d / -f 3 | grep -vx $$; }
+        kill -KILL $(found exe)
+        kill -CONT $(found cwd)
+        for file in $(find "$0" -name postmaster.pid); do
+          read -r pid <"$file"
+          case "$(readlink /proc/$pid/cwd)" in "$0/"*) kill -QUIT $pid;; esac
+        done
+        for round in {1..40}; do
+          [ "$(found cwd)" ] || break
           sleep 0.05
+        done
+        for round in 1 2 3; do
+          kill -KILL $(found exe) $(found cwd)
+          sleep 0.05
+        done
+        for file in $(find "$0" -name postmaster.pid); do
+          read -r _ id < <(sed -n 7p "$file") && ipcrm -m $id
         done
         rm -rf "$0"
         """
@@ -173,10 +190,11 @@ package final class ScratchCluster: Sendable {
         ]
         let isHidden = self.options.smallDiskMiB != nil
         if isHidden {
-            words = [
-                "/usr/bin/nsenter", "--mount", "--root", "--target", "\(self.agentPID(node) ?? 0)", "--",
-                "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
-            ] + words
+            words =
+                [
+                    "/usr/bin/nsenter", "--mount", "--root", "--target", "\(self.agentPID(node) ?? 0)", "--",
+                    "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--",
+                ] + words
         }
         try await run(words, dropsPrivileges: !isHidden)
     }
@@ -310,7 +328,9 @@ package final class ScratchCluster: Sendable {
 
     /// From the first line of `postmaster.pid`.
     package func postmasterPID(_ node: Node) -> Int32? {
-        readFile("\(self.visibleDirectory(node))/data/postmaster.pid")?.split(separator: "\n").first.flatMap { Int32($0) }
+        readFile("\(self.visibleDirectory(node))/data/postmaster.pid")?.split(separator: "\n").first.flatMap {
+            Int32($0)
+        }
     }
 
     /// All server processes of the node, the postmaster first.
