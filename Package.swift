@@ -117,7 +117,8 @@ let package = Package(
             name: "pgha",
             dependencies: [
                 "PGHACore", "PGHASchema", "PGHAPostgres", "PGHAStore", "PGHAConfiguration", "PGHAObservability",
-                "CPGHASystem", "CPGHABuild", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler", "PGHASimulation",
+                "CPGHASystem", "CPGHABuild", "PGHAClient", "PGHACommand", "PGHAAgent", "PGHAController", "PGHAPooler",
+                "PGHASimulation",
                 "PGHAHTTP", "PGHATLS", "PGHAWire", arguments, lifecycle,
                 unixSignals, log,
                 hummingbird, httpClient,
@@ -125,7 +126,9 @@ let package = Package(
 
         .target(
             name: "PGHATesting",
-            dependencies: ["PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "PGHATLS", "CPGHASystem", httpClient],
+            dependencies: [
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "PGHATLS", "CPGHASystem", httpClient,
+            ],
             swiftSettings: strict),
         // `make bench-failover`: real clusters, the release build, a table and JSON under .build/bench/.
         .executableTarget(
@@ -164,7 +167,8 @@ let package = Package(
         .testTarget(
             name: "PGHAControllerTests",
             dependencies: [
-                "PGHAController", "PGHAClient", "PGHACore", "PGHAHTTP", "PGHAPage", "PGHAPostgres", "PGHAStore", "PGHATLS",
+                "PGHAController", "PGHAClient", "PGHACore", "PGHAHTTP", "PGHAPage", "PGHAPostgres", "PGHAStore",
+                "PGHATLS",
                 "PGHATesting", hummingbird, httpClient, log, nioCore, nioHTTP1,
             ],
             exclude: ["Page"], swiftSettings: strict),
@@ -196,7 +200,8 @@ let package = Package(
         .testTarget(
             name: "DeployTests",
             dependencies: [
-                "pgha", "PGHAConfiguration", "PGHACore", "PGHAClient", "PGHAAgent", "PGHAController", "PGHAPooler", yams,
+                "pgha", "PGHAConfiguration", "PGHACore", "PGHAClient", "PGHAAgent", "PGHAController", "PGHAPooler",
+                yams,
                 arguments,
             ], swiftSettings: strict),
         .testTarget(name: "PGHACheckerTests", dependencies: ["PGHAChecker"], swiftSettings: strict),
@@ -217,7 +222,8 @@ case "dependencies":
         .executableTarget(
             name: "dependencies",
             dependencies: [
-                log, lifecycle, unixSignals, hummingbird, hummingbirdCore, httpClient, nioCore, nioPosix, nioHTTP1, nioSSL,
+                log, lifecycle, unixSignals, hummingbird, hummingbirdCore, httpClient, nioCore, nioPosix, nioHTTP1,
+                nioSSL,
                 grdb, configuration, yams, arguments,
             ])
     ]

@@ -134,7 +134,8 @@ extension Agent {
     ) async -> [String: String] {
         var result: [String: String] = [:]
         let byDatabase = Dictionary(grouping: relations) { $0.split(separator: "/")[1] }
-        let databases = try? await ask("SELECT oid::text AS oid, datname FROM pg_database WHERE datallowconn", [], "postgres")
+        let databases = try? await ask(
+            "SELECT oid::text AS oid, datname FROM pg_database WHERE datallowconn", [], "postgres")
         for row in databases ?? [] {
             guard let oid = try? row.string("oid"), let name = try? row.string("datname"),
                 let files = byDatabase[Substring(oid)]

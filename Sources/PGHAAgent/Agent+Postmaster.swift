@@ -143,7 +143,7 @@ extension Agent {
             let log = open(directory.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
             guard log >= 0 else { throw SystemError("open \(directory.log)") }
             let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
-            defer { [log, null].forEach { _ = close($0) } }
+            defer { for file in [log, null] { close(file) } }
             let size = try DurableFile.status(directory.log)?.size ?? 0
             // The passfile serves a `primary_conninfo` that names none (set over SQL by the controller).
             var environment = Spawn.environment(passfile: directory.passfile)

@@ -27,7 +27,9 @@ enum Refusal {
     static func noSuperuser(_ why: String) -> AgentFailure {
         AgentFailure(
             code: "no_superuser", message: "The agent gets no superuser's session over the socket: \(why)",
-            hint: "It makes its own role as 'postgres', a superuser: see that there is one, that standbys stream, that max_connections is not reached, and the server's log.")
+            hint:
+                "It makes its own role as 'postgres', a superuser: see that there is one, that standbys stream, that max_connections is not reached, and the server's log."
+        )
     }
 
     static func noData(_ directory: String) -> AgentFailure {

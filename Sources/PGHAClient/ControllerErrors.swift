@@ -29,7 +29,8 @@ package struct ControllerRefusal: Error, Hashable, Sendable, Codable {
         case "unauthorized": 401
         case "no_certificate": 403
         case "unknown_node", "not_found": 404
-        case "busy", "cluster_exists", "no_cluster", "not_ready", "halted", "cannot_adopt", "too_few_answers", "not_needed":
+        case "busy", "cluster_exists", "no_cluster", "not_ready", "halted", "cannot_adopt", "too_few_answers",
+            "not_needed":
             409
         default: 422
         }

@@ -88,12 +88,14 @@ package enum ConfigKeys {
         for line in text.split(separator: ";").map(String.init) where line.contains(where: { !$0.isWhitespace }) {
             guard let rule = AccessRule(line: line) else {
                 throw Problem(
-                    message: "'\(line)' is no rule", hint: "Write TYPE DATABASE USER ADDRESS METHOD, such as 'host all app"
+                    message: "'\(line)' is no rule",
+                    hint: "Write TYPE DATABASE USER ADDRESS METHOD, such as 'host all app"
                         + " 10.0.0.0/8 scram-sha-256', and ';' between rules.")
             }
             if let problem = rule.problem {
                 throw Problem(
-                    message: "'\(problem.value)' is not what '\(problem.field)' takes", hint: "Give \(problem.expected).")
+                    message: "'\(problem.value)' is not what '\(problem.field)' takes",
+                    hint: "Give \(problem.expected).")
             }
             rules.append(rule)
         }

@@ -81,7 +81,8 @@ extension Controller {
         }
         return FailoverPlan(
             leader: preview.leader.text, term: state.term.next.number, winner: preview.winner?.text,
-            obstacle: preview.blocked, bytesAtRisk: preview.blocked == nil && (state.rule?.copies ?? 1) > 1 ? 0 : preview.bytesBehind,
+            obstacle: preview.blocked,
+            bytesAtRisk: preview.blocked == nil && (state.rule?.copies ?? 1) > 1 ? 0 : preview.bytesBehind,
             expectedMilliseconds: preview.winner == nil ? nil : await self.expectedMilliseconds(),
             candidates: candidates)
     }
@@ -137,7 +138,8 @@ extension Controller {
                 code: "invalid", message: "\(node) is the leader",
                 hint: "Run 'pgha switchover' first, then restart it; or 'pgha pause' first, to restart it in place.")
         }
-        let targets = self.nodes.keys.filter { (name: NodeName) in node == nil ? name != leader : name == node }.sorted()
+        let targets = self.nodes.keys.filter { (name: NodeName) in node == nil ? name != leader : name == node }
+            .sorted()
         guard !targets.isEmpty else {
             throw ControllerRefusal(
                 code: "unknown_node", message: "there is no such node", hint: "See 'pgha node list'.")

@@ -47,7 +47,9 @@ extension Controller {
         guard problems.isEmpty else { throw ControllerRefusal(Adoption.Refusal(problems: problems)) }
         let settings = ServerSettings(postgres: spec.postgres, access: spec.access ?? [])
         // The primary first: the standbys get its roles by replication.
-        let order = agents.keys.sorted { (agents[$0]?.isStandby ?? false ? 1 : 0, $0) < (agents[$1]?.isStandby ?? false ? 1 : 0, $1) }
+        let order = agents.keys.sorted {
+            (agents[$0]?.isStandby ?? false ? 1 : 0, $0) < (agents[$1]?.isStandby ?? false ? 1 : 0, $1)
+        }
         for name in order {
             do {
                 try await accesses[name]?.prepareAdoption(settings)
@@ -97,7 +99,8 @@ extension Controller {
                 for undo in undo { await undo() }
                 throw ControllerRefusal(
                     code: "cannot_adopt", message: "\(node.name) cannot follow \(leader.name): \(error)",
-                    hint: "See the log of \(node.name)'s server. Usual causes: pg_hba.conf of \(leader.name) lacks a line for"
+                    hint:
+                        "See the log of \(node.name)'s server. Usual causes: pg_hba.conf of \(leader.name) lacks a line for"
                         + " pgha_replica with database 'replication'; its password is not in .pgpass of the user who runs"
                         + " \(node.name) (or where --replication-passfile says); the address differs there.")
             }

@@ -47,7 +47,8 @@ extension Controller {
     /// Only then a store that is older than its cluster has shown itself, by a pledge that it does not know.
     private func hasAskedEveryone(_ spec: ClusterSpec) -> Bool {
         let views = spec.nodes.map { self.coordinator.nodes[$0.name] }
-        return views.allSatisfy { $0?.observation != nil || $0?.failure != nil } && views.contains { $0?.observation != nil }
+        return views.allSatisfy { $0?.observation != nil || $0?.failure != nil }
+            && views.contains { $0?.observation != nil }
     }
 
     private func bringSettings() async {
@@ -121,7 +122,9 @@ extension Controller {
             let rollout = self.rollout
             let wanted = rollout.goal(for: name), running = self.applied[name]?.running ?? [:]
             let values = settings.compactMap { setting in
-                running[setting].flatMap { now in wanted[setting].map { "\(setting): \($0) is set, it runs with \(now)" } }
+                running[setting].flatMap { now in
+                    wanted[setting].map { "\(setting): \($0) is set, it runs with \(now)" }
+                }
             }
             let isLeader = name == self.coordinator.state?.rule?.leader
             let isLowered = !Set(rollout.lowered(for: name)).isDisjoint(with: settings)

@@ -45,7 +45,9 @@ private final class SettingsBox: Sendable {
     func attach(_ controller: Controller) { self.controller.withLock { $0 = controller } }
 
     func current(_ node: NodeName) async -> ServerSettings {
-        guard let controller = self.controller.withLock({ $0 }) else { return ServerSettings(postgres: [:], access: []) }
+        guard let controller = self.controller.withLock({ $0 }) else {
+            return ServerSettings(postgres: [:], access: [])
+        }
         return await controller.serverSettings(of: node)
     }
 }

@@ -136,7 +136,9 @@ package struct LiveNode: NodeAccess {
 
     /// A superuser's query on a standby can hold its replay up, and only the agent can end that: asked when an order that
     /// usually takes some 30 ms takes long.
-    private func endingSessions(_ pledge: Pledge, _ order: @escaping @Sendable () async -> NodeOutcome) async -> NodeOutcome {
+    private func endingSessions(
+        _ pledge: Pledge, _ order: @escaping @Sendable () async -> NodeOutcome
+    ) async -> NodeOutcome {
         guard let agent = self.agent else { return await order() }
         return await withTaskGroup(of: NodeOutcome?.self) { group in
             group.addTask { await order() }
@@ -179,7 +181,8 @@ package struct LiveNode: NodeAccess {
 
     private func context(_ upstreams: [NodeName: NodeSpec]) async -> AgentCommandContext {
         AgentCommandContext(
-            server: self.setup(await self.settings()), controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
+            server: self.setup(await self.settings()),
+            controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
             poolerPassword: self.credentials.poolerPassword.map { WireSecret($0.revealed) },
             upstreams: upstreams.mapValues { AgentUpstream(name: $0.name, host: $0.host, port: $0.port) })
     }
@@ -259,7 +262,8 @@ package struct LiveNode: NodeAccess {
         let agent = try self.requireAgent("Give 'pgha init --adopt' --superuser-file.")
         try await agent.adopt(
             AdoptRequest(
-                server: self.setup(settings), controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
+                server: self.setup(settings),
+                controlPassword: self.credentials.password.map { WireSecret($0.revealed) },
                 poolerPassword: self.credentials.poolerPassword.map { WireSecret($0.revealed) }))
     }
 

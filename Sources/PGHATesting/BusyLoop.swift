@@ -7,7 +7,8 @@ package struct BusyLoop: Sendable {
     /// It ends by itself after `atMost`.
     package init(atMost limit: Duration = .seconds(120)) throws {
         self.child = try ChildProcess(
-            arguments: ["/usr/bin/timeout", "\(limit.components.seconds)", "/bin/bash", "-c", "while :; do :; done"], dropsPrivileges: false)
+            arguments: ["/usr/bin/timeout", "\(limit.components.seconds)", "/bin/bash", "-c", "while :; do :; done"],
+            dropsPrivileges: false)
     }
 
     package func end() {

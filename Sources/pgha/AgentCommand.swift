@@ -31,11 +31,12 @@ struct AgentCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try AgentConfiguration(
             file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
-            flags: self.options.flags([
-                "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen,
-                "token_file": self.tokenFile, "pg_bindir": self.pgBindir, "supervise": self.supervise,
-                "at_exit": self.atExit,
-            ].merging(self.tls.flags) { $1 }))
+            flags: self.options.flags(
+                [
+                    "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen,
+                    "token_file": self.tokenFile, "pg_bindir": self.pgBindir, "supervise": self.supervise,
+                    "at_exit": self.atExit,
+                ].merging(self.tls.flags) { $1 }))
         let tls = try configuration.tls.identity()
         let settings = AgentSettings(
             node: configuration.node, directory: configuration.directory, data: configuration.data,

@@ -61,11 +61,12 @@ struct ControllerCommand: AsyncParsableCommand {
     private func settings() throws -> ControllerConfiguration {
         try ControllerConfiguration(
             file: try self.options.file(), environment: ProcessInfo.processInfo.environment,
-            flags: self.options.flags([
-                "listen": self.listen, "store": self.store, "token_file": self.tokenFile, "passfile": self.passfile,
-                "sslmode": self.sslmode, "sslrootcert": self.sslrootcert,
-                "replication_passfile": self.replicationPassfile,
-            ].merging(self.tls.flags) { $1 }))
+            flags: self.options.flags(
+                [
+                    "listen": self.listen, "store": self.store, "token_file": self.tokenFile, "passfile": self.passfile,
+                    "sslmode": self.sslmode, "sslrootcert": self.sslrootcert,
+                    "replication_passfile": self.replicationPassfile,
+                ].merging(self.tls.flags) { $1 }))
     }
 
     private func credentials(_ settings: ControllerConfiguration, _ tls: TLSIdentity?) throws -> NodeCredentials {

@@ -47,7 +47,8 @@ struct InitCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard self.adopt || (self.superuserFile == nil && self.passfile == nil) else {
-            throw ValidationError("--superuser-file and --passfile go with --adopt: new servers are made with the roles.")
+            throw ValidationError(
+                "--superuser-file and --passfile go with --adopt: new servers are made with the roles.")
         }
         guard self.superuserFile != nil || self.passfile == nil else {
             throw ValidationError("--passfile needs --superuser-file: only a superuser can set passwords of roles.")
@@ -63,7 +64,8 @@ struct InitCommand: AsyncParsableCommand {
         }
         if let superuserFile = self.superuserFile {
             let installer = SchemaInstaller(
-                superuser: try SuperuserFile.read(superuserFile), passwords: try self.passfile.map { try Passfile.read(path: $0) })
+                superuser: try SuperuserFile.read(superuserFile),
+                passwords: try self.passfile.map { try Passfile.read(path: $0) })
             let done = try await installer.install(on: spec)
             for line in done { Terminal.standardError.write("\(line)\n") }
         }

@@ -121,7 +121,7 @@ final class AgentRig: Sendable {
         let words = Self.asServerUser + arguments
         let log = open(self.base + "/agent.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        defer { [log, null].forEach { _ = close($0) } }
+        defer { for file in [log, null] { close(file) } }
         var environment = Spawn.environment()
         if let path = getenv("LD_LIBRARY_PATH") { environment["LD_LIBRARY_PATH"] = String(cString: path) }
         let pid = try Spawn.start(
@@ -197,7 +197,9 @@ final class AgentRig: Sendable {
                 databases: [DatabaseSetup(name: "app", owner: "app")]))
     }
 
-    func rejoin(_ leader: AgentRig, _ pledge: Pledge, suffix: UInt64, maxRate: String? = nil) async throws
+    func rejoin(
+        _ leader: AgentRig, _ pledge: Pledge, suffix: UInt64, maxRate: String? = nil
+    ) async throws
         -> AgentResult
     {
         try await self.client.rejoin(

@@ -124,13 +124,15 @@ extension AgentServerTests {
             // The leader stands behind the fence, and this statement can have no other before it.
             try await leader.sql("SET synchronous_commit = local; ALTER ROLE postgres SET synchronous_commit = local")
             try await leader.sql("CREATE TABLESPACE far LOCATION '\(place)'")
-            try await leader.sql("SET synchronous_commit = local; CREATE TABLE t (i int) TABLESPACE far; INSERT INTO t VALUES (1)")
+            try await leader.sql(
+                "SET synchronous_commit = local; CREATE TABLE t (i int) TABLESPACE far; INSERT INTO t VALUES (1)")
             #expect(try await node.rejoin(leader, pledge(1), suffix: 1).method == "clone")
             try await leader.sql("SET synchronous_commit = local; INSERT INTO t VALUES (2)")
             try await node.eventually("the copy follows") {
                 try await node.sql("SELECT string_agg(i::text, ',' ORDER BY i) FROM t") == "1,2"
             }
-            let location = try await node.sql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'far'")
+            let location = try await node.sql(
+                "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'far'")
             #expect(location.hasPrefix(node.data + ".tablespaces/"))
             // A second copy replaces the first, with its tablespaces.
             _ = try await node.client.stop()

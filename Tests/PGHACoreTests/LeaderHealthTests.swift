@@ -81,7 +81,8 @@ import Testing
             let time = Int64(step) * 200
             health.standbyAnswered(self.b, standby(at: 10 + UInt64(step)), began: at(time), ended: at(time + 5))
         }
-        #expect(health.verdict(at: at(9900)) == .inconclusive("it does not answer, but a standby still receives from it"))
+        #expect(
+            health.verdict(at: at(9900)) == .inconclusive("it does not answer, but a standby still receives from it"))
         #expect(health.verdict(at: at(12_010)) == .replace(.unreachable))
     }
 

@@ -90,7 +90,9 @@ import Testing
         #expect(SyncList(rule, names: [:]) == .fence)
         #expect(SyncList(rule, names: [node("b"): name]).setting == "ANY 1 (\"b.0000000000000001\")")
         #expect(SyncList.marked(1, [name]).setting == "FIRST 1 (pgha_marker, \"b.0000000000000001\")")
-        #expect(SyncList(PGHACore.Rule(number: rule.number, nonce: 1, leader: node("a"), cohort: [], copies: 1), names: [:]).setting == "")
+        #expect(
+            SyncList(PGHACore.Rule(number: rule.number, nonce: 1, leader: node("a"), cohort: [], copies: 1), names: [:])
+                .setting == "")
     }
 }
 
@@ -102,7 +104,9 @@ import Testing
             RecordedTimeline(term: Term(1), timeline: TimelineID(1), fork: nil),
             RecordedTimeline(term: Term(2), timeline: TimelineID(2), fork: LSN(100)),
         ])
-        #expect(ancestry.rank(position(end: 900), of: self.a) < ancestry.rank(position([(1, 100)], on: 2, end: 120), of: self.b))
+        #expect(
+            ancestry.rank(position(end: 900), of: self.a)
+                < ancestry.rank(position([(1, 100)], on: 2, end: 120), of: self.b))
     }
 
     @Test func aTimelineThatNoTermExplainsCountsUpToItsFork() {
@@ -117,7 +121,9 @@ import Testing
             RecordedTimeline(term: Term(2), timeline: TimelineID(2), fork: LSN(100)),
             RecordedTimeline(term: Term(3), timeline: TimelineID(1), fork: nil, start: LSN(120)),
         ])
-        #expect(ancestry.rank(position([(1, 100)], on: 2, end: 900), of: self.b) < ancestry.rank(position(end: 130), of: self.a))
+        #expect(
+            ancestry.rank(position([(1, 100)], on: 2, end: 900), of: self.b)
+                < ancestry.rank(position(end: 130), of: self.a))
     }
 
     @Test func anEqualTimelineIdOfAnotherPromotionIsNotBelieved() {
@@ -140,7 +146,9 @@ import Testing
     }
 
     @Test func aNewLeaderLetsGoOfTimelinesThatItIsNotOn() {
-        var timelines = [RecordedTimeline(term: Term(2), timeline: TimelineID(2), fork: LSN(100), holders: [self.a, self.b])]
+        var timelines = [
+            RecordedTimeline(term: Term(2), timeline: TimelineID(2), fork: LSN(100), holders: [self.a, self.b])
+        ]
         timelines.lead(self.b, from: position(end: 100))
         timelines.follow(self.b, [self.a])
         #expect(timelines[0].holders == [])

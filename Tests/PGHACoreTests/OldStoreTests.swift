@@ -6,7 +6,8 @@ import Testing
     private let state = steady(["a", "b", "c"])
 
     /// A coordinator that has loaded `state` and then saw `pledge` on b.
-    private func coordinator(seeing pledge: Pledge, on name: String = "b", systemIdentifier: UInt64 = 1) -> Coordinator {
+    private func coordinator(seeing pledge: Pledge, on name: String = "b", systemIdentifier: UInt64 = 1) -> Coordinator
+    {
         var coordinator = Coordinator(seed: 1, at: .origin)
         _ = coordinator.handle(.loaded(self.state), at: .origin)
         var seen = standby(at: 100, pledge: pledge)

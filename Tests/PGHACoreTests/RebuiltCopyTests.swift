@@ -10,7 +10,8 @@ import Testing
         (state.rule, state.openRules) = (second, [second])
         state.timelines.append(
             RecordedTimeline(
-                term: Term(2), timeline: TimelineID(2), fork: LSN(100), start: LSN(110), holders: [node("b"), node("c")]))
+                term: Term(2), timeline: TimelineID(2), fork: LSN(100), start: LSN(110),
+                holders: [node("b"), node("c")]))
         return state
     }
 

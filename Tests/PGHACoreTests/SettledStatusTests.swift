@@ -3,7 +3,9 @@ import Testing
 
 /// What the status says between the end of a procedure and the first probe after it.
 @Suite struct SettledStatusTests {
-    private static let names = [node("b"): ReplicationName(node: node("b"), suffix: 1), node("c"): ReplicationName(node: node("c"), suffix: 1)]
+    private static let names = [
+        node("b"): ReplicationName(node: node("b"), suffix: 1), node("c"): ReplicationName(node: node("c"), suffix: 1),
+    ]
     private static let list = SyncList(rule("a", ["a", "b", "c"], copies: 2), names: names).setting
 
     /// Everybody was seen 500 ms after the start: a leads, `streaming` stream.
@@ -12,7 +14,8 @@ import Testing
         var effects = coordinator.handle(.loaded(steady(["a", "b", "c"])), at: .origin)
         let senders = streaming.map { sender(Self.names[node($0)]!, flushed: 100) }
         let answers = [
-            ("a", primary(at: 100, senders: senders, list: Self.list)), ("b", standby(at: 100)), ("c", standby(at: 100)),
+            ("a", primary(at: 100, senders: senders, list: Self.list)), ("b", standby(at: 100)),
+            ("c", standby(at: 100)),
         ]
         for (name, seen) in answers {
             effects.add(coordinator.handle(.probed(node(name), .success(seen), began: at(500)), at: at(502)))

@@ -28,7 +28,8 @@ import Testing
     ) -> StoreEvidence {
         StoreEvidence(
             systemIdentifier: 7, inRecovery: !primary,
-            pledge: Pledge(number: RuleNumber(term: Term(pledge), version: version), nonce: nonce ?? pledge), rows: rows,
+            pledge: Pledge(number: RuleNumber(term: Term(pledge), version: version), nonce: nonce ?? pledge),
+            rows: rows,
             position: WALPosition(
                 history: TimelineHistory(
                     timeline: TimelineID(2), forks: [.init(parent: TimelineID(1), at: LSN(900))]), end: LSN(1000)))
@@ -194,7 +195,8 @@ import Testing
         for step in Int64(1)...20 {
             for order in effects.send where order.node == Self.b {
                 effects = coordinator.handle(
-                    .answered(order.node, order.command, .failed(.unreachable("connection refused"))), at: at(step * 100))
+                    .answered(order.node, order.command, .failed(.unreachable("connection refused"))),
+                    at: at(step * 100))
             }
             effects = coordinator.handle(.tick, at: at(step * 100))
         }

@@ -47,7 +47,9 @@ struct SyncListTests {
         // The hole: c is nowhere, and the commit is acknowledged.
         try await primary.query("INSERT INTO rows VALUES (1)")
 
-        let seen = try await ServerProbe(primary.parameters(user: "pgha", password: "control")).observe(timeout: .seconds(20)).get()
+        let seen = try await ServerProbe(primary.parameters(user: "pgha", password: "control")).observe(
+            timeout: .seconds(20)
+        ).get()
         #expect(seen.senders.map(\.applicationName) == [self.b.description, self.b.description])
         // Whoever counts distinct names, as confirming a rule does, counts one.
         #expect(Set(seen.senders.map(\.applicationName)).count == 1)
@@ -62,7 +64,8 @@ struct SyncListTests {
             let outcome = await control.execute(.readSenders(pledge(1)), upstream: nil)
             last = outcome
             if case .senders(let senders) = outcome,
-                Set(senders.map { "\($0.applicationName) \($0.syncPriority)" }) == Set(priorities.map { "\($0.key) \($0.value)" })
+                Set(senders.map { "\($0.applicationName) \($0.syncPriority)" })
+                    == Set(priorities.map { "\($0.key) \($0.value)" })
             {
                 return
             }

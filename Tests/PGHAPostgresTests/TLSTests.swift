@@ -51,7 +51,11 @@ struct TLSTests {
         _ server: ScratchPostgres, _ mode: ConnectionParameters.SSLMode, trusting authority: String?,
         host: String = "localhost"
     ) async -> PostgresError.Kind? {
-        if case .failure(let error) = await self.open(server, mode, trusting: authority, host: host) { error.kind } else { nil }
+        if case .failure(let error) = await self.open(server, mode, trusting: authority, host: host) {
+            error.kind
+        } else {
+            nil
+        }
     }
 
     /// Statements, their cancellation and the end of the server are seen through TLS as without.

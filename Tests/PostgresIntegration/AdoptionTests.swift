@@ -32,7 +32,9 @@ struct AdoptionTests {
     }
 
     @Test func whatStandsInTheWayIsListedAndNothingIsChanged() async throws {
-        let servers = try await ForeignServers.start(settings: ["max_replication_slots": "1", "full_page_writes": "off"])
+        let servers = try await ForeignServers.start(settings: [
+            "max_replication_slots": "1", "full_page_writes": "off",
+        ])
         let controller = try await ScratchController()
         defer { controller.tearDown() }
         try await controller.start()
@@ -49,7 +51,8 @@ struct AdoptionTests {
         let servers = try await ForeignServers.start()
         // The roles may connect, but not replicate.
         try servers.all[0].write(
-            "pg_hba.conf", "host replication pgha_replica all reject\nlocal all all trust\nhost all all all trust\n"
+            "pg_hba.conf",
+            "host replication pgha_replica all reject\nlocal all all trust\nhost all all all trust\n"
                 + "host replication all all trust\n")
         try await servers.all[0].query("SELECT pg_reload_conf()")
         let controller = try await ScratchController()

@@ -7,62 +7,66 @@ import Testing
 
 /// A cluster whose agents, controller and pooler show each other certificates. The specification says `http://`, as that
 /// of a cluster which was there before: it is spoken to over TLS all the same.
-extension RealClusters { @Suite struct MutualTLSTests {
-    private static var options: ScratchCluster.Options {
-        var options = ScratchCluster.Options()
-        options.nodes = 2
-        options.hasTLS = true
-        return options
-    }
-
-    /// Through the pooler, once it follows the leader.
-    private func answer(_ cluster: ScratchCluster) async throws -> String {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while ContinuousClock.now < deadline {
-            if let answer = try? await self.ask(cluster) { return answer }
-            try await Task.sleep(for: .milliseconds(50))
+extension RealClusters {
+    @Suite struct MutualTLSTests {
+        private static var options: ScratchCluster.Options {
+            var options = ScratchCluster.Options()
+            options.nodes = 2
+            options.hasTLS = true
+            return options
         }
-        return try await self.ask(cluster)
-    }
 
-    private func ask(_ cluster: ScratchCluster) async throws -> String {
-        let session = try await PostgresConnection.open(cluster.poolerParameters)
-        let rows = try await session.query("SELECT 'ours' AS word")
-        await session.close()
-        return try rows[0].string("word")
-    }
+        /// Through the pooler, once it follows the leader.
+        private func answer(_ cluster: ScratchCluster) async throws -> String {
+            let deadline = ContinuousClock.now + .seconds(60)
+            while ContinuousClock.now < deadline {
+                if let answer = try? await self.ask(cluster) { return answer }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            return try await self.ask(cluster)
+        }
 
-    private func wait(for line: String, in log: String, _ cluster: ScratchCluster) async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while !cluster.log(log).contains(line) {
-            guard ContinuousClock.now < deadline else { throw RunFailure(text: "no '\(line)' in \(cluster.log(log))") }
-            try await Task.sleep(for: .milliseconds(20))
+        private func ask(_ cluster: ScratchCluster) async throws -> String {
+            let session = try await PostgresConnection.open(cluster.poolerParameters)
+            let rows = try await session.query("SELECT 'ours' AS word")
+            await session.close()
+            return try rows[0].string("word")
+        }
+
+        private func wait(for line: String, in log: String, _ cluster: ScratchCluster) async throws {
+            let deadline = ContinuousClock.now + .seconds(60)
+            while !cluster.log(log).contains(line) {
+                guard ContinuousClock.now < deadline else {
+                    throw RunFailure(text: "no '\(line)' in \(cluster.log(log))")
+                }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+
+        private struct RunFailure: Error { let text: String }
+
+        @Test func aClusterOverTLSIsMadeChangedRenewedAndMended() async throws {
+            try await RealClusters.withCluster(Self.options) { cluster in
+                #expect(try await cluster.status().nodes.count == 2)
+                let nobody = try cluster.clientWithoutCertificate()
+                #expect(try await nobody.status().nodes.count == 2)
+                #expect(await RealClusters.refusal { _ = try await nobody.pause() } == "no_certificate")
+                try await cluster.pgha("pause")
+                try await cluster.pgha("resume")
+                try cluster.startPooler()
+                #expect(try await self.answer(cluster) == "ours")
+
+                try await cluster.renewCertificate()
+                kill(try #require(cluster.controllerPID), SIGHUP)
+                try await self.wait(for: "files for TLS read again", in: "controller.log", cluster)
+
+                let leader = try await cluster.leader()
+                cluster.killHost(leader)
+                try await cluster.wait(for: "the other to lead") { $0.leader != nil && $0.leader != leader.name.text }
+                try cluster.startAgent(leader)
+                try await cluster.waitUntilComplete()
+                #expect(try await self.answer(cluster) == "ours")
+            }
         }
     }
-
-    private struct RunFailure: Error { let text: String }
-
-    @Test func aClusterOverTLSIsMadeChangedRenewedAndMended() async throws {
-        try await RealClusters.withCluster(Self.options) { cluster in
-            #expect(try await cluster.status().nodes.count == 2)
-            let nobody = try cluster.clientWithoutCertificate()
-            #expect(try await nobody.status().nodes.count == 2)
-            #expect(await RealClusters.refusal { _ = try await nobody.pause() } == "no_certificate")
-            try await cluster.pgha("pause")
-            try await cluster.pgha("resume")
-            try cluster.startPooler()
-            #expect(try await self.answer(cluster) == "ours")
-
-            try await cluster.renewCertificate()
-            kill(try #require(cluster.controllerPID), SIGHUP)
-            try await self.wait(for: "files for TLS read again", in: "controller.log", cluster)
-
-            let leader = try await cluster.leader()
-            cluster.killHost(leader)
-            try await cluster.wait(for: "the other to lead") { $0.leader != nil && $0.leader != leader.name.text }
-            try cluster.startAgent(leader)
-            try await cluster.waitUntilComplete()
-            #expect(try await self.answer(cluster) == "ours")
-        }
-    }
-} }
+}

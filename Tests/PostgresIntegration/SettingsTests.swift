@@ -88,7 +88,9 @@ struct SettingsTests {
         // A rule that no server understands changes nothing.
         await #expect(throws: ControllerFailure.self) {
             _ = try await cluster.client.setConfig(
-                ConfigPatch(access: [AccessRule(type: "host", database: "all", user: "all", address: nil, method: "md5")]))
+                ConfigPatch(access: [
+                    AccessRule(type: "host", database: "all", user: "all", address: nil, method: "md5")
+                ]))
         }
     }
 
@@ -121,7 +123,8 @@ struct SettingsTests {
         var last = "nothing"
         while ContinuousClock.now < deadline {
             if let session = try? await cluster.connect(node) {
-                last = (try? await session.query("SELECT current_setting($1) AS value", [name]))
+                last =
+                    (try? await session.query("SELECT current_setting($1) AS value", [name]))
                     .flatMap { try? $0.first?.string("value") } ?? "nothing"
                 await session.close()
             }

@@ -113,7 +113,9 @@ import Testing
     @Test func scriptsThatThePrimaryLacksAreNamedWithWhatToRun() throws {
         let scripts = [(number: 1, name: "001_roles"), (number: 3, name: "003_more")]
         let surveys = try Self.sound()
-        let findings = CheckJudgement.findings(surveys, spec: Self.spec, scripts: scripts).filter { $0.severity == .fail }
+        let findings = CheckJudgement.findings(surveys, spec: Self.spec, scripts: scripts).filter {
+            $0.severity == .fail
+        }
         #expect(findings.map(\.code) == ["scripts"])
         #expect(findings.first?.node == "a")
         #expect(findings.first?.message == "not applied: sql/003_more.sql")
@@ -188,7 +190,8 @@ struct ServerSurveyorTests {
 
         var parameters = server.parameters()
         parameters.user = "weak"
-        guard case .answers(let weak) = await ServerSurveyor(node: NodeName("a")!, parameters: parameters).survey() else {
+        guard case .answers(let weak) = await ServerSurveyor(node: NodeName("a")!, parameters: parameters).survey()
+        else {
             Issue.record("no answer for a role without rights")
             return
         }
@@ -197,7 +200,8 @@ struct ServerSurveyorTests {
         #expect(weak.missingRights.contains("membership in pg_monitor"))
         #expect(weak.missingRights.contains("EXECUTE ON pg_promote(boolean, integer)"))
         try await server.stop()
-        guard case .unreachable = await ServerSurveyor(node: NodeName("a")!, parameters: server.parameters()).survey() else {
+        guard case .unreachable = await ServerSurveyor(node: NodeName("a")!, parameters: server.parameters()).survey()
+        else {
             Issue.record("a stopped server answered")
             return
         }

@@ -101,8 +101,10 @@ import Testing
         spec = try ConfigKeys.patch(["access="]).applied(to: spec)
         #expect(shown() == "(nobody but pgha)")
         #expect(throws: ControllerRefusal.self) {
-            try ConfigPatch(access: [AccessRule(type: "host", database: "all", user: "a b", address: "all", method: "md5")])
-                .applied(to: spec)
+            try ConfigPatch(access: [
+                AccessRule(type: "host", database: "all", user: "a b", address: "all", method: "md5")
+            ])
+            .applied(to: spec)
         }
     }
 

@@ -61,7 +61,9 @@ struct StateDirectory: Hashable, Sendable {
 
     /// Removes a data directory and those of its tablespaces that the agent made. Blocks.
     func removeData(_ path: String) throws {
-        let links = try DurableFile.list(path + "/pg_tblspc").compactMap { DurableFile.linkTarget("\(path)/pg_tblspc/\($0)") }
+        let links = try DurableFile.list(path + "/pg_tblspc").compactMap {
+            DurableFile.linkTarget("\(path)/pg_tblspc/\($0)")
+        }
         try DurableFile.removeTree(path)
         for target in links where target.hasPrefix(self.tablespaces + "/") { try DurableFile.removeTree(target) }
     }
@@ -104,7 +106,9 @@ struct StateDirectory: Hashable, Sendable {
         guard path != root, !root.hasPrefix(path + "/"), !DurableFile.exists(root + "/data") else {
             throw AgentStartError.dataAndStateMixed(path, root)
         }
-        guard try DurableFile.status(path)?.owner == geteuid() else { throw AgentStartError.directoryOfAnotherUser(path) }
+        guard try DurableFile.status(path)?.owner == geteuid() else {
+            throw AgentStartError.directoryOfAnotherUser(path)
+        }
         return path
     }
 

@@ -35,14 +35,14 @@ enum Program {
         let error = try Pipe()
         let pid: pid_t = try await Offload.run {
             let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
-            defer { [null, output.write, error.write].forEach { _ = close($0) } }
+            defer { for file in [null, output.write, error.write] { close(file) } }
             do {
                 return try Spawn.start(
                     path, arguments,
                     environment: Spawn.environment(passfile: passfile).merging(environment) { $1 },
                     streams: .init(input: null, output: output.write, error: error.write))
             } catch let failure {
-                [output.read, error.read].forEach { _ = close($0) }
+                for file in [output.read, error.read] { close(file) }
                 throw failure
             }
         }

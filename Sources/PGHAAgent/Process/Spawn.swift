@@ -17,7 +17,7 @@ enum Spawn {
     ) throws -> pid_t {
         var argv = ([program] + arguments).map { strdup($0) } + [nil]
         var envp = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
+        defer { for text in argv + envp { free(text) } }
         var pid: pid_t = 0
         let code = pgha_spawn(
             program, &argv, &envp, directory, streams.input, streams.output, streams.error, &pid)

@@ -7,7 +7,8 @@ package enum CheckJudgement {
         _ surveys: [NodeSurvey], spec: ClusterSpec, scripts: [(number: Int, name: String)] = []
     ) -> [Finding] {
         surveys.flatMap { NodeJudgement.findings($0, peers: surveys.count - 1) } + self.identity(surveys)
-            + self.scripts(surveys, scripts) + self.leaderLimits(surveys) + self.versions(surveys) + self.clocks(surveys)
+            + self.scripts(surveys, scripts) + self.leaderLimits(surveys) + self.versions(surveys)
+            + self.clocks(surveys)
             + self.strength(surveys, copies: spec.durability.copies)
     }
 
@@ -18,11 +19,14 @@ package enum CheckJudgement {
         }
         let name = primary.node.name.text
         let missing = scripts.filter { !server.server.scripts.contains($0.number) }.map { "sql/\($0.name).sql" }
-        guard !missing.isEmpty else { return [.ok(name, "scripts", "all \(scripts.count) scripts of sql/ are applied")] }
+        guard !missing.isEmpty else {
+            return [.ok(name, "scripts", "all \(scripts.count) scripts of sql/ are applied")]
+        }
         return [
             .fail(
                 name, "scripts", "not applied: \(missing.joined(separator: ", "))",
-                hint: "'pgha init --adopt' applies them. In a running cluster: 'pgha schema apply --superuser-file FILE', or"
+                hint:
+                    "'pgha init --adopt' applies them. In a running cluster: 'pgha schema apply --superuser-file FILE', or"
                     + " as a superuser on \(name)'s host: 'pgha schema print | psql'.")
         ]
     }

@@ -71,7 +71,8 @@ enum PoolerSettings {
             "Who may log in from where and how, in the language of pg_hba.conf; the first line that fits decides."),
         setting(
             "hba", .text, .unset("as hba_file says"), "The same lines as text, in place of a file (in YAML: 'hba: |')."),
-        setting("ident_file", .path, .unset("names must be equal"), "Maps for 'map=', in the language of pg_ident.conf."),
+        setting(
+            "ident_file", .path, .unset("names must be equal"), "Maps for 'map=', in the language of pg_ident.conf."),
         setting(
             "users_file", .path, .unset("servers are asked for everybody"),
             "A file with lines \"user\" \"secret\": a SCRAM verifier, md5…, or a password, with which the pooler also logs "
@@ -112,7 +113,8 @@ enum PoolerSettings {
         setting(
             "server_tls_ca_file", .path, .unset("servers' certificates are not checked"),
             "Who signs servers' certificates."),
-        setting("server_tls_cert_file", .path, .unset("none"), "The pooler's certificate for servers that ask for one."),
+        setting(
+            "server_tls_cert_file", .path, .unset("none"), "The pooler's certificate for servers that ask for one."),
         setting("server_tls_key_file", .path, .unset("none"), "Its key, readable for its owner alone."),
     ]
 
@@ -179,7 +181,8 @@ enum PoolerSettings {
                 + "is refused. Longer than a failover; shorter than people wait."),
         setting(
             "hold_clients", .integer(0...1_000_000), .value("\(HoldLimits().most)"),
-            "How many transactions of one pool may wait so, per thread; further ones are refused at once. 0: none waits."),
+            "How many transactions of one pool may wait so, per thread; further ones are refused at once. 0: none waits."
+        ),
         timeout(
             "hold_notice", DurationValue.text(HoldLimits().notice),
             "How long a transaction waits so before its client is told why, in a NOTICE."),
@@ -215,14 +218,16 @@ enum PoolerSettings {
 
     private static let timeouts: [Setting] = [
         timeout(
-            "query_wait_timeout", "2min", "How long a client waits for a server connection before it is refused. \(never)"),
+            "query_wait_timeout", "2min",
+            "How long a client waits for a server connection before it is refused. \(never)"),
         timeout("query_timeout", "0s", "How long a statement may take before it is cancelled. \(never)"),
         timeout("transaction_timeout", "0s", "How long a transaction may last. \(never)"),
         timeout(
             "idle_transaction_timeout", "0s", "How long a client may leave a transaction open without a word. \(never)"),
         timeout("client_idle_timeout", "0s", "How long a client may stay between transactions. \(never)"),
         timeout(
-            "client_login_timeout", "1min", "How long a log-in may take; clients that never finish are closed. \(never)"),
+            "client_login_timeout", "1min", "How long a log-in may take; clients that never finish are closed. \(never)"
+        ),
         timeout("server_connect_timeout", "15s", "How long a log-in to a server may take."),
         timeout(
             "server_idle_timeout", "10min", "Server connections unused for this long are closed. \(never)"),

@@ -79,7 +79,8 @@ package enum SettingTable {
                 reason: "A file with the cluster's token, at least 16 bytes, not readable by others."),
             Setting(
                 place: .controller, key: "passfile", kind: .path, fallback: .required,
-                reason: "A file in .pgpass format with the passwords of pgha_control, pgha_replica and, where poolers look users up, "
+                reason:
+                    "A file in .pgpass format with the passwords of pgha_control, pgha_replica and, where poolers look users up, "
                     + "pgha_pooler."),
             Setting(
                 place: .controller, key: "replication_passfile", kind: .path, fallback: .unset("libpq's own place"),
@@ -118,7 +119,8 @@ package enum SettingTable {
                 reason: "The directory of PostgreSQL's programs; never looked for in PATH."),
             Setting(
                 place: .agent, key: "supervise", kind: .choice(["child", "external"]), fallback: .value("child"),
-                reason: "Who starts PostgreSQL: the agent, as its child, or 'pgha agent gate' in PostgreSQL's own container, "
+                reason:
+                    "Who starts PostgreSQL: the agent, as its child, or 'pgha agent gate' in PostgreSQL's own container, "
                     + "whenever the agent lets it."),
             Setting(
                 place: .agent, key: "at_exit", kind: .choice(["leave", "stop"]), fallback: .value("leave"),

@@ -61,7 +61,8 @@ struct TimingSetting: Sendable {
                 + "postmaster's walsenders stream on, while nobody can connect."),
         TimingSetting(
             name: "lease", field: .duration(\.lease, .seconds(1)...(.seconds(600))),
-            reason: "Mode async only, so without effect until that mode is there: how long a leader may write unheard, and so "
+            reason:
+                "Mode async only, so without effect until that mode is there: how long a leader may write unheard, and so "
                 + "how long a failover must wait."),
         TimingSetting(
             name: "standby_timeout", field: .duration(\.standbyTimeout, .seconds(1)...(.seconds(86_400))),
@@ -75,11 +76,13 @@ struct TimingSetting: Sendable {
                 + "load is not passed around."),
         TimingSetting(
             name: "max_lag_bytes", field: .bytes(\.maxLagBytes, 0...(1 << 50)),
-            reason: "Mode async only, so without effect until that mode is there: a candidate that lacks more WAL than this is "
+            reason:
+                "Mode async only, so without effect until that mode is there: a candidate that lacks more WAL than this is "
                 + "not promoted."),
         TimingSetting(
             name: "keep_diverged", field: .duration(\.keepDiverged, .seconds(0)...(.seconds(3650 * 86_400))),
-            reason: "How long WAL that only a former leader held is kept after it was rewound: long enough to be missed and "
+            reason:
+                "How long WAL that only a former leader held is kept after it was rewound: long enough to be missed and "
                 + "looked at. The newest of each node stays."),
     ]
 }

@@ -126,7 +126,8 @@ enum AdoptionJudgement {
     private static func withoutServer(_ node: NodeName) -> Problem {
         Problem(
             "agent_without_server", node, "its agent does not have this server, or the server does not run",
-            hint: "Start the server as you always did, and the agent with --data and its data directory; or take 'agent'"
+            hint:
+                "Start the server as you always did, and the agent with --data and its data directory; or take 'agent'"
                 + " out of the specification: it can be added later.")
     }
 
@@ -169,14 +170,16 @@ enum AdoptionJudgement {
         if !missing.isEmpty {
             problems.append(
                 Problem(
-                    "scripts", leader, "scripts of sql/ are missing: \(missing.map(String.init).joined(separator: ", "))",
+                    "scripts", leader,
+                    "scripts of sql/ are missing: \(missing.map(String.init).joined(separator: ", "))",
                     hint: "Give 'pgha init --adopt' --superuser-file, or run them on \(leader) as a superuser."))
         }
         for (node, server) in servers.sorted(by: { $0.key < $1.key }) where server.inRecovery {
             if server.systemIdentifier == primary.systemIdentifier, !self.isPrefix(server.position, primary.position) {
                 problems.append(
                     Problem(
-                        "diverged", node, "its WAL left the primary's history (timeline \(server.position.history.timeline))",
+                        "diverged", node,
+                        "its WAL left the primary's history (timeline \(server.position.history.timeline))",
                         hint: "Rebuild it from \(leader), or take it out of the specification."))
             }
             for name in ManagedSettings.standbyLimits {

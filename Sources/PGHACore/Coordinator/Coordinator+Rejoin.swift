@@ -4,7 +4,8 @@ extension Coordinator {
     mutating func bringBack(at now: Moment, _ effects: inout Effects) {
         guard let (rule, names) = self.leaderToFollow, let state = self.state else { return }
         for spec in state.spec.nodes where spec.name != rule.leader {
-            guard let view = self.nodes[spec.name], !self.isAttached(spec.name, view), !self.hostOrders.isBusy(spec.name)
+            guard let view = self.nodes[spec.name], !self.isAttached(spec.name, view),
+                !self.hostOrders.isBusy(spec.name)
             else { continue }
             guard let command = self.orderFor(spec, view, rule: rule, names: names, at: now, &effects) else { continue }
             self.nodes[spec.name]?.followedAt = now
@@ -44,7 +45,8 @@ extension Coordinator {
             }
         }
         // An observation that began before the last order, or before the last procedure ended, does not show its result.
-        guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from else {
+        guard let seen = view.fresh(limit, at: now), let from = view.observedFrom, from >= view.followedAt ?? from
+        else {
             return nil
         }
         // Nobody told it whom to follow (it was sealed too late to be counted): no reason to wait.

@@ -300,7 +300,8 @@ extension Coordinator {
         if case .failover(let machine) = self.activity, case .adopt(let leader) = machine.kind {
             return RequestRefusal(
                 "not_ready", "only \(leader) may lead first, and it does not yet\(why)",
-                hint: "Start \(leader)'s server. If it is gone for good, run 'pgha store adopt': every other server is read"
+                hint:
+                    "Start \(leader)'s server. If it is gone for good, run 'pgha store adopt': every other server is read"
                     + " then.")
         }
         return RequestRefusal(

@@ -28,18 +28,22 @@ extension Coordinator {
         let ready = obstacles.filter { $0.1 == nil }.map(\.0)
         let furthest = ready.compactMap { self.nodes[$0.name]?.observation?.position }.max()
         let best = ready.filter { self.nodes[$0.name]?.observation?.position == furthest }
-            .min { ($0.name == target ? 0 : 1, -$0.priority, $0.name) < ($1.name == target ? 0 : 1, -$1.priority, $1.name) }
+            .min {
+                ($0.name == target ? 0 : 1, -$0.priority, $0.name) < ($1.name == target ? 0 : 1, -$1.priority, $1.name)
+            }
         let candidates = obstacles.map { spec, obstacle in
             let position = self.nodes[spec.name]?.observation?.position
             var reason = obstacle
             if reason == nil, spec.name != best?.name {
-                reason = position == furthest
+                reason =
+                    position == furthest
                     ? "as far as \(best?.name.text ?? "?"), which has the higher priority or the first name"
                     : "it lacks \(furthest?.bytesAhead(of: position ?? .zero) ?? 0) bytes of WAL that another standby has"
             }
             return FailoverPreview.Candidate(node: spec.name, obstacle: reason, position: position)
         }
-        let blocked = state.openRules.contains { !self.canDiscover($0, at: now) }
+        let blocked =
+            state.openRules.contains { !self.canDiscover($0, at: now) }
             ? "too few standbys answer to know every commit: \(rule.followersToDiscover) of "
                 + "\(rule.followers.map(\.text).joined(separator: ", ")) are needed" : nil
         let leaderPosition = self.nodes[rule.leader]?.observation?.position

@@ -94,7 +94,8 @@ extension StoreAdoption {
                     guard known.row.rule.nonce == row.rule.nonce else {
                         throw RequestRefusal(
                             "two_histories", "\(known.node) and \(node) hold different rules \(row.rule.number)",
-                            hint: "Two controllers led parts of this cluster: stop the server whose data is not wanted.")
+                            hint: "Two controllers led parts of this cluster: stop the server whose data is not wanted."
+                        )
                     }
                 }
             }
@@ -121,7 +122,7 @@ extension StoreAdoption {
                 hint: "Give the whole specification: 'pgha store adopt -f FILE'.")
         }
 
-        private var missing: [NodeName] { 
+        private var missing: [NodeName] {
             self.spec.nodes.map(\.name).filter {
                 self.answers[$0] == nil
                     && (self.withoutData[$0] == nil || self.newest.rule.cohort.contains($0))
@@ -129,7 +130,9 @@ extension StoreAdoption {
         }
 
         private var newestPledge: Pledge? {
-            (self.answers.values.map(\.pledge) + self.withoutData.values).compactMap { $0 }.max { $0.number < $1.number }
+            (self.answers.values.map(\.pledge) + self.withoutData.values).compactMap { $0 }.max {
+                $0.number < $1.number
+            }
         }
 
         /// The fewest servers that a rule which nobody here has heard of could acknowledge with.
@@ -146,7 +149,8 @@ extension StoreAdoption {
             else { return nil }
             guard self.missing.count < self.fewestCopies else {
                 throw self.tooFew(
-                    self.missing, "they could have a newer leader among them: at most \(self.fewestCopies - 1) may be away")
+                    self.missing,
+                    "they could have a newer leader among them: at most \(self.fewestCopies - 1) may be away")
             }
             let ready = self.holders(of: rule.number.term).filter { self.spec[$0]?.nosync == false }
             guard ready.count >= rule.copies else {
@@ -165,7 +169,8 @@ extension StoreAdoption {
             let others = self.missing.filter { $0 != leader }
             guard others.isEmpty else {
                 throw self.tooFew(
-                    others, "\(leader), the leader of rule \(self.newest.rule.number), does not lead now, so every other"
+                    others,
+                    "\(leader), the leader of rule \(self.newest.rule.number), does not lead now, so every other"
                         + " server must be read")
             }
             guard self.answers[leader] != nil || self.fewestCopies > 1 else {
@@ -234,7 +239,9 @@ extension StoreAdoption {
                     holders: self.holders(of: term) + [first.rule.leader])
             }
             let oldest = result.first?.term ?? Term(1)
-            let history = self.answers[leader]?.position.history ?? self.answers.values.map(\.position)
+            let history =
+                self.answers[leader]?.position.history
+                ?? self.answers.values.map(\.position)
                 .max { $0.history.segments.count < $1.history.segments.count }?.history
             let unexplained = (history?.segments ?? []).filter { segment in
                 !result.contains { $0.timeline == segment.timeline && $0.fork == segment.begin }

@@ -94,7 +94,9 @@ package struct Bootstrap: Sendable {
             self.failures[node] = failure
             self.orders.failed(node, at: now)
             // A clone that fails may fail because the first server went away: it is asked for again.
-            if self.phase == .cloning { self.orders.send(.initialize(Pledge(self.claim)), to: self.leader, at: now, &effects) }
+            if self.phase == .cloning {
+                self.orders.send(.initialize(Pledge(self.claim)), to: self.leader, at: now, &effects)
+            }
         case .initialized(let identifier, let position):
             self.identified(identifier, position, &effects)
             self.orders.succeeded(node)

@@ -42,11 +42,11 @@ package struct DecisionFaults: OptionSet, Sendable {
     package static let changeInOneStep = DecisionFaults(rawValue: 1 << 17)
 
     #if DEBUG || PGHA_SIMULATION_FAULTS
-    /// In force for the current task.
-    @TaskLocal package static var current: DecisionFaults = []
+        /// In force for the current task.
+        @TaskLocal package static var current: DecisionFaults = []
 
-    static func isOn(_ fault: DecisionFaults) -> Bool { Self.current.contains(fault) }
+        static func isOn(_ fault: DecisionFaults) -> Bool { Self.current.contains(fault) }
     #else
-    static func isOn(_ fault: DecisionFaults) -> Bool { false }
+        static func isOn(_ fault: DecisionFaults) -> Bool { false }
     #endif
 }

@@ -82,7 +82,8 @@ extension Failover {
     mutating func advanceInstall(at now: Moment, _ effects: inout Effects) {
         guard self.phase == .attaching, self.timelineStored, let plan = self.plan else { return }
         if plan.rule.lacksMembers {
-            self.blockedReason = "\(plan.rule.leader) waits for servers to be rebuilt: \(plan.rule.copies) copies need them"
+            self.blockedReason =
+                "\(plan.rule.leader) waits for servers to be rebuilt: \(plan.rule.copies) copies need them"
             if !self.attached.isEmpty { self.replaceCohort(at: now, &effects) }
             return
         }

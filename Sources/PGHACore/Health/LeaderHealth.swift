@@ -182,7 +182,9 @@ package struct LeaderHealth: Hashable, Sendable {
         guard !reachable.isEmpty else {
             return .inconclusive("no server answers: the fault may be on this side")
         }
-        if let lastLife, !DecisionFaults.isOn(.vetoIgnored), now - lastLife < self.confirmAfter, now - silentSince < self.timings.vetoMax {
+        if let lastLife, !DecisionFaults.isOn(.vetoIgnored), now - lastLife < self.confirmAfter,
+            now - silentSince < self.timings.vetoMax
+        {
             return .inconclusive("it does not answer, but a standby still receives from it")
         }
         return .replace(.unreachable)

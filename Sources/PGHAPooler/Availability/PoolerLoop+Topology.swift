@@ -134,7 +134,8 @@ extension PoolerLoop {
         }
         if self.topology.leader == nil { return "no primary is known; the transaction begins when there is one" }
         if self.topology.claim != nil { return "the primary is being replaced; the transaction begins on the new one" }
-        return "the primary was restarted or is not there; the transaction begins when its standbys have all that it has"
+        return
+            "the primary was restarted or is not there; the transaction begins when its standbys have all that it has"
     }
 
     /// 25006 makes drivers look for another host; 57P03 makes them come back.

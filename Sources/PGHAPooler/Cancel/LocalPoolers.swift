@@ -15,12 +15,6 @@ struct LocalPoolers: Sendable {
     /// Alone on its port.
     static let none = LocalPoolers(port: 0, number: 0, descriptor: -1)
 
-    private init(port: UInt16, number: UInt32, descriptor: Int32) {
-        self.port = port
-        self.number = number
-        self.descriptor = descriptor
-    }
-
     /// With all numbers taken this one is found by nobody: cancelling works as far as the kernel's choice is right.
     static func join(port: UInt16) -> LocalPoolers {
         for number in 0..<CancelAddress.processes {

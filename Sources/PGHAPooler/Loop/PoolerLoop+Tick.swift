@@ -117,7 +117,8 @@ extension PoolerLoop {
         case .active: self.refuse(client, .transactionTimeout, "transaction timeout")
         case .failed: self.refuse(client, .idleInTransactionTimeout, "idle_in_transaction timeout")
         // Its server is the pooler's for a moment.
-        case .attaching, .settling, .learning, .committing, .parked, .resolving, .waiting, .catchingUp, .console, .free: break
+        case .attaching, .settling, .learning, .committing, .parked, .resolving, .waiting, .catchingUp, .console, .free:
+            break
         }
     }
 

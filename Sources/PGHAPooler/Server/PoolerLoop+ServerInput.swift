@@ -253,7 +253,8 @@ extension PoolerLoop {
                 if let client = server.pointee.client, !self.isBound(client, server) { return .lost }
             }
             if error.state == .featureNotSupported || error.state == .internalError,
-                let first = server.pointee.session.requests.first {
+                let first = server.pointee.session.requests.first
+            {
                 self.planIsStale(server, first.statement)
             }
         }

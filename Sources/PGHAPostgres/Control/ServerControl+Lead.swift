@@ -28,7 +28,9 @@ extension ServerControl {
             }
             let wanted: [ServerSetting: String] = [.pledge: pledge.description, .syncNames: list.setting]
             let now = try await self.checkedState(session, pledge)
-            try await self.apply(wanted, now, on: session, meanwhile: { try await self.wakeWaiters(session, list) }) { _ in }
+            try await self.apply(wanted, now, on: session, meanwhile: { try await self.wakeWaiters(session, list) }) {
+                _ in
+            }
         }
     }
 

@@ -91,7 +91,8 @@ extension ServerControl {
 
     /// Of a connection string; the walreceiver's own default is not known here.
     static func applicationName(in conninfo: String) -> String? {
-        guard let match = conninfo.firstMatch(of: #/(?:^|\s)application_name\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))/#) else {
+        guard let match = conninfo.firstMatch(of: #/(?:^|\s)application_name\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))/#)
+        else {
             return nil
         }
         return (match.output.1 ?? match.output.2).map { String($0).replacing(#/\\(.)/#) { $0.output.1 } }

@@ -90,7 +90,8 @@ extension ServerControl {
                 }
             }
             return StoreEvidence(
-                systemIdentifier: identifier, inRecovery: inRecovery, pledge: pledge, rows: try await self.termHistory(),
+                systemIdentifier: identifier, inRecovery: inRecovery, pledge: pledge,
+                rows: try await self.termHistory(),
                 position: position)
         } catch {
             throw Self.failure(error)

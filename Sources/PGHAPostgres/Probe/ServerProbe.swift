@@ -72,7 +72,9 @@ package actor ServerProbe {
         return answer.observation
     }
 
-    private func usableSession(until deadline: ContinuousClock.Instant) async throws(PostgresError)
+    private func usableSession(
+        until deadline: ContinuousClock.Instant
+    ) async throws(PostgresError)
         -> PostgresConnection
     {
         if let session = self.session { return session }

@@ -70,7 +70,8 @@ struct SchemaInstaller: Sendable {
 
     /// The agents' own superuser, without a password: their line in `pg_hba.conf` lets it in over the socket alone. Agents
     /// on standbys cannot make it where the primary has none.
-    private func makeAgentRole(_ session: PostgresConnection, _ node: NodeSpec) async throws(PostgresError) -> [String] {
+    private func makeAgentRole(_ session: PostgresConnection, _ node: NodeSpec) async throws(PostgresError) -> [String]
+    {
         guard try await session.query("SELECT FROM pg_roles WHERE rolname = 'pgha_agent'").isEmpty else { return [] }
         try await session.script("CREATE ROLE pgha_agent SUPERUSER LOGIN")
         return ["\(node.name): made the role pgha_agent"]
@@ -81,7 +82,8 @@ struct SchemaInstaller: Sendable {
         _ password: Secret, of role: String, _ session: PostgresConnection
     ) async throws(PostgresError) {
         try await session.query(
-            "SELECT set_config('pgha.role', $1, false), set_config('pgha.secret', $2, false)", [role, password.revealed])
+            "SELECT set_config('pgha.role', $1, false), set_config('pgha.secret', $2, false)",
+            [role, password.revealed])
         try await session.script(
             """
             DO $$ BEGIN

@@ -32,7 +32,8 @@ struct SuperuserFile: Sendable {
                     .failed, "\(path): '\(keyword)' is not understood here",
                     hint: "Use \(Self.keywords.sorted().joined(separator: ", ")); addresses are in the specification.")
             }
-            values[keyword] = Secret(String(match.output.2 ?? match.output.3 ?? "").replacing(#/\\(.)/#) { $0.output.1 })
+            values[keyword] = Secret(
+                String(match.output.2 ?? match.output.3 ?? "").replacing(#/\\(.)/#) { $0.output.1 })
         }
         guard values["user"] != nil else {
             throw CommandError(.failed, "\(path) names no user", hint: "Write 'user=postgres password=…'.")

@@ -50,7 +50,8 @@ struct CheckCommand: AsyncParsableCommand {
             for node in spec.nodes { group.addTask { await self.survey(node, token, tls) } }
             return await group.reduce(into: [NodeSurvey]()) { $0.append($1) }
         }.sorted { $0.node.name < $1.node.name }
-        let report = CheckReport(CheckJudgement.findings(surveys, spec: spec, scripts: PGHASchema.scripts.map { ($0.number, $0.name) }))
+        let report = CheckReport(
+            CheckJudgement.findings(surveys, spec: spec, scripts: PGHASchema.scripts.map { ($0.number, $0.name) }))
         try self.options.show(report, CheckView.lines(report))
         if !report.ok { throw ExitCode(CommandError.Exit.failed.rawValue) }
     }
@@ -72,7 +73,8 @@ struct CheckCommand: AsyncParsableCommand {
             host: node.host, port: node.port, user: self.user, passfile: self.passfile,
             sslMode: ConnectionParameters.SSLMode(rawValue: self.sslmode) ?? .prefer, applicationName: "pgha check",
             connectTimeout: .seconds(3))
-        return NodeSurvey(node: node, server: await ServerSurveyor(node: node.name, parameters: parameters).survey(), agent: agent)
+        return NodeSurvey(
+            node: node, server: await ServerSurveyor(node: node.name, parameters: parameters).survey(), agent: agent)
     }
 
     private func agent(
@@ -88,7 +90,8 @@ struct CheckCommand: AsyncParsableCommand {
         } catch AgentClientError.unexpectedStatus(let status) {
             return .silent(url: url, reason: "HTTP status \(status), so it is no agent")
         } catch {
-            return .silent(url: url, reason: await ControllerClient.reason(error, url: client.baseURL, timeout: .seconds(3)))
+            return .silent(
+                url: url, reason: await ControllerClient.reason(error, url: client.baseURL, timeout: .seconds(3)))
         }
     }
 }

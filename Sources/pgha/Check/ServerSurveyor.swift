@@ -37,7 +37,8 @@ struct ServerSurveyor: Sendable {
 
     private static func failure(_ error: PostgresError) -> NodeSurvey.Server {
         // libpq begins with the address, which is said already.
-        let text = error.message.firstRange(of: " failed: ").map { String(error.message[$0.upperBound...]) } ?? error.message
+        let text =
+            error.message.firstRange(of: " failed: ").map { String(error.message[$0.upperBound...]) } ?? error.message
         if error.sqlstate == "57P03" { return .refuses(.starting, text: text) }
         switch error.kind {
         case .authentication: return .refuses(.role, text: text)
@@ -57,7 +58,9 @@ struct ServerSurveyor: Sendable {
     }
 
     /// The server's clock against the middle of the question's way there and back; half of that is the error.
-    private func clock(_ connection: PostgresConnection) async throws(PostgresError) -> (offset: Duration, error: Duration) {
+    private func clock(
+        _ connection: PostgresConnection
+    ) async throws(PostgresError) -> (offset: Duration, error: Duration) {
         let before = Date().timeIntervalSince1970
         let rows = try await connection.query("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
         let after = Date().timeIntervalSince1970

@@ -31,7 +31,7 @@ final class DemoProcess: Sendable {
         guard output >= 0, input >= 0 else { throw DemoIdentity.failure("write \(log)") }
         var argv = ([program] + arguments).map { strdup($0) } + [nil]
         var envp = ProcessInfo.processInfo.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
+        defer { for text in argv + envp { free(text) } }
         var pid: pid_t = 0
         errno = pgha_spawn(program, &argv, &envp, "/", input, output, output, &pid)
         guard errno == 0, let process = DemoProcess(pid: pid) else { throw DemoIdentity.failure("start \(program)") }

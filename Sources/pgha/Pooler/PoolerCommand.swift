@@ -48,7 +48,8 @@ struct PoolerCommand: AsyncParsableCommand {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: PoolerRoutes(pooler: pooler).application(settings.address("http_listen"), tls, logger)),
+                    .init(
+                        service: PoolerRoutes(pooler: pooler).application(settings.address("http_listen"), tls, logger)),
                     .init(service: follower), .init(service: service),
                 ] + .watching(tls, logger), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()

@@ -40,7 +40,8 @@ extension PoolerConfiguration {
         for text in settings.items("cancel_peers") {
             guard let address = ListenAddress(text), let host = LocalAddress.numeric(address.host) else {
                 throw CommandError(
-                    .failed, "pooler.cancel_peers: '\(text)' has no address", hint: "Give a numeric address and a port.")
+                    .failed, "pooler.cancel_peers: '\(text)' has no address", hint: "Give a numeric address and a port."
+                )
             }
             peers.append(CancelPeer(host: host, port: UInt16(address.port)))
         }

@@ -24,7 +24,9 @@ struct PoolerMetrics: Sendable {
         return self.metrics.text()
     }
 
-    private func gauge(_ name: String, _ help: String, _ value: Int) { self.metrics.gauge(name, help).set(Double(value)) }
+    private func gauge(_ name: String, _ help: String, _ value: Int) {
+        self.metrics.gauge(name, help).set(Double(value))
+    }
 
     /// `leader`, or the standby's name.
     private static func values(_ pool: PoolerStatistics.Pool) -> [String] {

@@ -30,7 +30,8 @@ final class TopologyFollower: Service {
 
     init(_ settings: PoolerSettingValues, tls: TLSIdentity?, pooler: Pooler, logger: Logger) throws {
         let token = try settings.text("token_file").map { try BearerToken.read(path: $0) }
-        self.name = token.map { _ in "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)" }
+        self.name = token.map { _ in "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+        }
         self.controllers = settings.items("controller").map { ControllerClient(baseURL: $0, token: token, tls: tls) }
         self.pooler = pooler
         self.logger = logger
@@ -72,7 +73,9 @@ final class TopologyFollower: Service {
             } catch {
                 self.logger.warning(
                     "not told that transactions are over",
-                    metadata: ["controller": "\(controller.baseURL)", "claim": "\(claim.number)", "error": "\(error.message)"])
+                    metadata: [
+                        "controller": "\(controller.baseURL)", "claim": "\(claim.number)", "error": "\(error.message)",
+                    ])
             }
         }
     }

@@ -20,11 +20,13 @@ struct ControllerOptions: ParsableArguments {
     var tokenFile: String?
 
     @Option(
-        help: ArgumentHelp("Whose certificate the controller has, for TLS. Default: PGHA_HTTP_TLS_CA_FILE.", valueName: "path"))
+        help: ArgumentHelp(
+            "Whose certificate the controller has, for TLS. Default: PGHA_HTTP_TLS_CA_FILE.", valueName: "path"))
     var httpTlsCaFile: String?
 
     @Option(
-        help: ArgumentHelp("A certificate to show to the controller. Default: PGHA_HTTP_TLS_CERT_FILE.", valueName: "path"))
+        help: ArgumentHelp(
+            "A certificate to show to the controller. Default: PGHA_HTTP_TLS_CERT_FILE.", valueName: "path"))
     var httpTlsCertFile: String?
 
     @Option(help: ArgumentHelp("Its key. Default: PGHA_HTTP_TLS_KEY_FILE.", valueName: "path"))

@@ -111,7 +111,8 @@ enum PlainSQL {
     private static func follow(
         _ session: PostgresConnection, _ server: ScratchPostgres, leader: ScratchPostgres
     ) async throws {
-        let conninfo = "host=127.0.0.1 port=\(leader.port) user=\(ScratchPostgres.superuser) "
+        let conninfo =
+            "host=127.0.0.1 port=\(leader.port) user=\(ScratchPostgres.superuser) "
             + "password=\(ScratchPostgres.superuserPassword) application_name=plain_two"
         try await Self.set(session, ["pgha.term": "2.1/plain", "primary_conninfo": conninfo])
         await (try await Self.session(on: server, showing: "primary_conninfo", conninfo)).close()

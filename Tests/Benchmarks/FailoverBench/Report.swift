@@ -61,7 +61,8 @@ struct Report: Codable {
         }
         if let busy = self.busy {
             lines += [
-                "", "\(busy.minutes) minutes beside \(busy.busyProcesses) busy processes, median load \(busy.medianLoad): "
+                "",
+                "\(busy.minutes) minutes beside \(busy.busyProcesses) busy processes, median load \(busy.medianLoad): "
                     + "\(busy.failovers) failovers, \(busy.commits) commits acknowledged, \(busy.lostCommits) of them lost",
             ]
         }
