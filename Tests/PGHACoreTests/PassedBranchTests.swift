@@ -81,6 +81,29 @@ import Testing
         #expect(open.last?.cohort == [node("c"), node("d")])
     }
 
+    /// e was to lead too, after d, and died as alone as d.
+    @Test func moreThanOneBranchCanBeDoneWithout() {
+        var state = steady(["a", "b", "c", "d", "e"])
+        let rules = [
+            rule("a", ["a", "b", "c"], copies: 2, term: 2, version: 1),
+            rule("d", ["c", "d"], copies: 2, term: 3, version: 1),
+            rule("e", ["c", "e"], copies: 2, term: 4, version: 1),
+            rule("b", ["b", "c"], copies: 2, term: 5, version: 1),
+        ]
+        state.term = Term(5)
+        state.rule = rules[0]
+        state.openRules = rules
+        state.timelines += [
+            Self.timeline(2, fork: 100, term: 2, ["a", "b", "c"]), Self.timeline(0, fork: 100, term: 3, ["d"]),
+            Self.timeline(0, fork: 100, term: 4, ["e"]), Self.timeline(0, fork: 150, term: 5, ["b", "c"]),
+        ]
+        let ends: [(String, UInt64)] = [("d", 120), ("e", 130), ("a", 150), ("b", 150), ("c", 150)]
+        var walk = self.sealed(ends, in: state)
+        let open = self.recorded(&walk, ends)
+        #expect(open.map(\.number.term.number) == [2, 3, 4, 5, 6])
+        #expect(open.last?.cohort == ["a", "b", "c"].map(node))
+    }
+
     /// Whoever may follow d has the time to answer first.
     @Test func whoHasNotAnsweredYetIsWaitedFor() {
         var state = Self.state

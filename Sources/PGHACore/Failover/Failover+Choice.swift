@@ -59,16 +59,20 @@ extension Failover {
     private mutating func greatestThatIsFollowed(
         _ ranks: [NodeName: Ancestry.Rank], without alone: NodeName, at now: Moment
     ) -> (NodeName, cohort: [NodeName])? {
-        let passed = Set(ranks.filter { $0.value == ranks[alone] }.keys)
-        let others = ranks.filter { !passed.contains($0.key) }
-        guard !self.isUnheard(besides: ranks.keys.sorted(), at: now) else { return nil }
+        guard var passed = ranks[alone], !self.isUnheard(besides: ranks.keys.sorted(), at: now) else { return nil }
         let words = self.blockedReason
         defer { self.blockedReason = words }
-        guard let chosen = self.greatest(others, self.evidence.withoutPositions(of: passed), at: now) else {
-            return nil
+        // There may be more than one such branch.
+        while true {
+            let others = ranks.filter { $0.value < passed }
+            let without = Set(ranks.keys).subtracting(others.keys)
+            guard let chosen = self.greatest(others, self.evidence.withoutPositions(of: without), at: now),
+                let rank = ranks[chosen]
+            else { return nil }
+            let cohort = self.cohort(of: chosen)
+            if cohort.count >= self.state.spec.durability.copies { return (chosen, cohort) }
+            passed = rank
         }
-        let cohort = self.cohort(of: chosen)
-        return cohort.count >= self.state.spec.durability.copies ? (chosen, cohort) : nil
     }
 
     /// How far a member's WAL reaches. A running primary's goes on: whatever a follower of it holds, it holds too.
