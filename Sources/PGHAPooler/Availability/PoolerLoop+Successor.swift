@@ -9,12 +9,13 @@ extension PoolerLoop {
     private static var preparedAtOnce: Int { 4 }
 
     /// Opens them, as many as clients could use. They get no transaction before a topology names the claim's leader.
-    /// Called again when one has logged in.
+    /// Called again when one has logged in, or could not.
     mutating func prepareSuccessor() {
         guard let claim = self.topology.claim, self.drainedClaim == claim, let name = self.topology.successor,
             let node = self.topology.node(name), node.name != self.topology.leader?.name || self.topology.term == claim
         else { return }
         var room = Self.preparedAtOnce - self.preparingCount(claim)
+        guard room > 0 else { return }
         for pool in self.pools.values where pool.pointee.key.target == .leader && !pool.pointee.key.isReplication {
             var missing = pool.pointee.clientCount - self.preparedCount(pool, claim)
             while missing > 0, room > 0, pool.pointee.serverCount < pool.pointee.limit {
@@ -22,6 +23,7 @@ extension PoolerLoop {
                 missing -= 1
                 room -= 1
             }
+            guard room > 0 else { return }
         }
     }
 

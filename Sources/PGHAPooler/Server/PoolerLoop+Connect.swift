@@ -160,10 +160,9 @@ extension PoolerLoop {
         self.welcomeWaiting(pool)
         // It counts as one to come until those that now wait for it have queued up: they need no other.
         pool.pointee.connectingCount -= 1
-        self.prepareSuccessor()
         if !self.openCommits.isEmpty, pool.pointee.key.target == .leader { self.giveUpCommits(of: server.pointee.term) }
-        if self.mustProve(server) { return self.prove(server) }
-        self.giveBack(server)
+        if self.mustProve(server) { self.prove(server) } else { self.giveBack(server) }
+        self.prepareSuccessor()
     }
 
     /// Doubles the pause before the next attempt; tells the clients that cannot be helped by waiting.

@@ -107,6 +107,7 @@ extension PoolerLoop {
             self.dropServer(server)
             self.connectFailed(pool)
             self.openServersIfNeeded(pool)
+            self.prepareSuccessor()
         case .cancelling: self.endCancel(server)
         case .idle:
             pool.pointee.removeIdle(server)
