@@ -58,9 +58,11 @@ package struct ControllerRoutes: Sendable {
             let limit = request.uri.queryParameters.get("limit", as: Int.self) ?? 50
             return try json(try await controller.historyReport(limit: min(max(limit, 1), 10_000)))
         }
-        router.get("/v1/topology") { request, _ in
+        router.get("/v1/topology") { [entrance] request, context in
             guard request.uri.queryParameters.get("watch") == "1" else { return try json(await controller.topology()) }
             let pooler = request.uri.queryParameters.get("pooler")
+            // Switchovers wait for whoever is named.
+            if pooler != nil { try await entrance.check(request, context) }
             return Response(
                 status: .ok, headers: [.contentType: "application/x-ndjson"],
                 body: Self.topologyStream(controller, pooler: pooler))

@@ -39,8 +39,15 @@ struct EntranceMiddleware: RouterMiddleware {
         _ request: Request, context: PeerContext,
         next: (Request, PeerContext) async throws -> Response
     ) async throws -> Response {
-        switch await self.entrance.refusal(request, context) {
-        case nil: return try await next(request, context)
+        try await self.entrance.check(request, context)
+        return try await next(request, context)
+    }
+}
+
+extension Entrance {
+    func check(_ request: Request, _ context: PeerContext) async throws {
+        switch await self.refusal(request, context) {
+        case nil: return
         case .token:
             throw ControllerRefusal(
                 code: "unauthorized", message: "the token is missing or wrong",

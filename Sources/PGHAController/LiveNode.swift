@@ -103,10 +103,9 @@ package struct LiveNode: NodeAccess {
         case .seal(let pledge):
             return await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
         case .promote(let pledge):
-            async let slots: Void = self.makeSlots(for: upstreams.keys)
-            let outcome = await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
-            await slots
-            return outcome
+            // Nobody waits for them.
+            Task { await self.makeSlots(for: upstreams.keys) }
+            return await self.endingSessions(pledge) { await self.control.execute(command, upstream: nil) }
         case .reclaim, .readPosition, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
             return await self.control.execute(command, upstream: nil)
         case .follow(_, let leader, _):
@@ -198,7 +197,7 @@ package struct LiveNode: NodeAccess {
                     }
                 } catch {
                     // The end of the stream says it: facts get old, and the caller connects again.
-                    self.say(await TLSTrouble.found(in: error, at: agent.baseURL))
+                    await self.say(TLSTrouble(error), error, agent)
                 }
                 continuation.finish()
             }
@@ -207,15 +206,15 @@ package struct LiveNode: NodeAccess {
     }
 
     /// A wrong certificate is nothing that mends itself.
-    private func say(_ trouble: TLSTrouble?) {
+    private func say(_ trouble: TLSTrouble?, _ error: any Error, _ agent: AgentClient) async {
         let isNews = self.trouble.trouble.withLock { last in
             defer { last = trouble }
             return last != trouble
         }
-        guard isNews, let trouble, let agent = self.agent else { return }
+        guard isNews, let exact = await TLSTrouble.found(in: error, at: agent.baseURL) else { return }
         self.logger.error(
             "no connection to the agent over TLS",
-            metadata: ["node": "\(self.spec.name)", "agent": "\(agent.baseURL)", "error": "\(trouble.words)"])
+            metadata: ["node": "\(self.spec.name)", "agent": "\(agent.baseURL)", "error": "\(exact.words)"])
     }
 
     package func keepSlots(_ positions: [NodeName: LSN?], advance: Bool, members: [NodeName]?) async throws {

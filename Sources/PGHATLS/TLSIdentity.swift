@@ -51,7 +51,7 @@ package final class TLSIdentity: Sendable {
 
     /// What is spoken to over TLS, whatever was written: nothing travels in the clear once there is an identity.
     package static func address(_ url: String, _ identity: TLSIdentity?) -> String {
-        guard identity != nil, url.hasPrefix("http://") else { return url }
+        guard identity != nil, url.lowercased().hasPrefix("http://") else { return url }
         return "https://" + url.dropFirst("http://".count)
     }
 }

@@ -36,8 +36,10 @@ struct LiveNodeTests {
             Issue.record("not promoted")
             return
         }
-        let slots = try await standby.query(
-            "SELECT slot_name FROM pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY 1")
-        #expect(try slots.map { try $0.string("slot_name") } == ["pgha_a", "pgha_c"])
+        try await standby.wait(
+            until: """
+                (SELECT array_agg(slot_name::text ORDER BY slot_name) FROM pg_replication_slots
+                  WHERE restart_lsn IS NOT NULL) = '{pgha_a,pgha_c}'
+                """)
     }
 }

@@ -78,6 +78,26 @@ import Testing
         }
     }
 
+    /// What a pooler gets first: a line or a refusal's code.
+    private static func following(_ client: ControllerClient) async -> String? {
+        await withTaskGroup(of: String?.self) { group in
+            let (lines, line) = AsyncStream.makeStream(of: Void.self)
+            group.addTask {
+                do {
+                    try await client.followTopology(pooler: "p") { _ in line.yield() }
+                    return nil
+                } catch {
+                    return (error as? ControllerFailure)?.code
+                }
+            }
+            group.addTask {
+                for await _ in lines { return "a line" }; return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+    }
+
     @Test func aChangeNeedsTokenAndCertificateAndReadingNeither() async throws {
         let made = try await ScratchCertificates()
         for name in ["server", "client"] { try await made.issue(name, names: "IP:127.0.0.1", isOurs: true) }
@@ -89,6 +109,10 @@ import Testing
             #expect(await Self.change(Self.client(nobody, port, token: "wrong")) == "no_certificate")
             #expect(await Self.change(Self.client(somebody, port, token: "wrong")) == "unauthorized")
             #expect(await Self.change(Self.client(somebody, port)) == "no_cluster")
+            // Switchovers wait for a pooler that follows by name.
+            #expect(await Self.following(Self.client(nobody, port)) == "no_certificate")
+            #expect(await Self.following(Self.client(somebody, port, token: "wrong")) == "unauthorized")
+            #expect(await Self.following(Self.client(somebody, port)) == "a line")
             #expect(await HealthCheck.isOK("https://localhost:\(port)/liveness", within: .seconds(60)))
         }
     }

@@ -78,6 +78,7 @@ import Testing
         let files = try #require(try TLSFiles(certificate: nil, key: nil, authority: made.authority))
         let identity = try TLSIdentity(files)
         #expect(TLSIdentity.address("http://a:1", identity) == "https://a:1")
+        #expect(TLSIdentity.address("HTTP://a:1", identity) == "https://a:1")
         #expect(TLSIdentity.address("https://a:1", identity) == "https://a:1")
         #expect(TLSIdentity.address("http://a:1", nil) == "http://a:1")
         #expect(throws: TLSFailure.incomplete(missing: "http_tls_cert_file")) { try files.requireCertificate() }

@@ -13,7 +13,14 @@ enum AgentRoutes {
 
     static func router(_ agent: Agent, entrance: Entrance) -> Router<Context> {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
-        router.middlewares.add(EntranceMiddleware(entrance: entrance))
+        // On the routes and not on their paths: the router takes `//v1/facts` for `/v1/facts`.
+        self.addGuarded(to: router.group().add(middleware: EntranceMiddleware(entrance: entrance)), agent)
+        HealthRoutes.add(to: router, agent)
+        MetricsRoute.add(to: router, agent)
+        return router
+    }
+
+    private static func addGuarded(to router: RouterGroup<Context>, _ agent: Agent) {
         router.get("/v1/facts") { _, _ in try JSONAnswer.make(await agent.currentFacts()) }
         router.get("/v1/events") { _, _ in self.events(agent.board) }
         self.post("/v1/fence", router) { try await agent.fence($0) }
@@ -29,12 +36,9 @@ enum AgentRoutes {
         self.post("/v1/reload", router) { try await agent.reload($0) }
         self.post("/v1/settings", router) { try await agent.apply($0) }
         self.addDiverged(to: router, agent)
-        HealthRoutes.add(to: router, agent)
-        MetricsRoute.add(to: router, agent)
-        return router
     }
 
-    private static func addDiverged(to router: Router<Context>, _ agent: Agent) {
+    private static func addDiverged(to router: RouterGroup<Context>, _ agent: Agent) {
         router.get("/v1/diverged") { _, _ in try JSONAnswer.make(await agent.divergedList()) }
         router.get("/v1/diverged/:name") { _, context in
             let name = try context.parameters.require("name")
@@ -55,7 +59,7 @@ enum AgentRoutes {
     }
 
     private static func post<Body: Decodable & Sendable>(
-        _ path: RouterPath, _ router: Router<Context>,
+        _ path: RouterPath, _ router: RouterGroup<Context>,
         _ act: @escaping @Sendable (Body) async throws -> AgentResult
     ) {
         router.post(path) { request, _ in

@@ -3,17 +3,14 @@ import Hummingbird
 import PGHAClient
 import PGHAHTTP
 
-/// Lets only those pass who may come in: everything under `/v1`, and every POST. Health and metrics are for everybody.
+/// Lets only those pass who may come in: on everything but health and metrics.
 struct EntranceMiddleware: RouterMiddleware {
     let entrance: Entrance
 
     func handle(
         _ input: Request, context: PeerContext, next: (Request, PeerContext) async throws -> Response
     ) async throws -> Response {
-        let path = input.uri.path
-        let isOpen =
-            !path.hasPrefix("/v1") && (input.method == .get || input.method == .head || input.method == .options)
-        guard !isOpen, let refusal = await self.entrance.refusal(input, context) else {
+        guard let refusal = await self.entrance.refusal(input, context) else {
             return try await next(input, context)
         }
         switch refusal {

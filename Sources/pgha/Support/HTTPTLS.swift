@@ -39,6 +39,7 @@ struct TLSFilesWatch: Service {
 
     /// Three looks at a file's inode; certificates are renewed days before they expire.
     static let interval = Duration.seconds(10)
+    private static let looksADay = 8640
     /// Before the end, in seconds: renewal was due, and there is time to see to it.
     static let soon = 7 * 86_400
 
@@ -50,7 +51,12 @@ struct TLSFilesWatch: Service {
                     for await _ in await UnixSignalsSequence(trapping: .sighup) { await self.look() }
                 }
                 group.addTask {
-                    while (try? await Task.sleep(for: Self.interval)) != nil { await self.look() }
+                    var looks = 0
+                    while (try? await Task.sleep(for: Self.interval)) != nil {
+                        await self.look()
+                        looks += 1
+                        if looks.isMultiple(of: Self.looksADay), self.isUrgent { self.sayExpiry("TLS for HTTP") }
+                    }
                 }
             }
         }
@@ -69,12 +75,15 @@ struct TLSFilesWatch: Service {
         }
     }
 
+    private var isUrgent: Bool {
+        self.identity.expires.map { Double($0) - Date.now.timeIntervalSince1970 < Double(Self.soon) } ?? false
+    }
+
     private func sayExpiry(_ message: Logger.Message) {
         guard let expires = self.identity.expires else { return }
         let date = Date(timeIntervalSince1970: Double(expires))
-        let isUrgent = date.timeIntervalSinceNow < Double(Self.soon)
         self.logger.log(
-            level: isUrgent ? .warning : .notice, message,
+            level: self.isUrgent ? .warning : .notice, message,
             metadata: [
                 "certificate": "\(self.identity.files.certificate ?? "")",
                 "\(date.timeIntervalSinceNow < 0 ? "expired" : "expires")": "\(date.formatted(.iso8601))",
