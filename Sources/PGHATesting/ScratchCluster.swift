@@ -143,8 +143,10 @@ package final class ScratchCluster: Sendable {
           [ "$(found cwd)" ] || break
           sleep 0.05
         done
+        # What was about to become the executable has neither yet, but names it.
+        named() { grep -lsF -- "$0" /proc/[0-9]*/cmdline | cut -d / -f 3 | grep -vx $$; }
         for round in 1 2 3; do
-          kill -KILL $(found exe) $(found cwd)
+          kill -KILL $(found exe) $(found cwd) $(named)
           sleep 0.05
         done
         for file in $(find "$0" -name postmaster.pid); do
