@@ -1,5 +1,5 @@
 package import PGHACore
-internal import PGHAPostgres
+package import PGHAPostgres
 internal import Synchronization
 
 /// Writers that insert increasing ids on every server that is not in recovery, and remember each acknowledgement:
@@ -12,29 +12,52 @@ package final class AckRecorder: Sendable {
         package let acknowledged: ContinuousClock.Instant
     }
 
-    private let cluster: ScratchCluster
+    package struct Server: Sendable {
+        let name: NodeName
+        private(set) var parameters: ConnectionParameters
+
+        package init(_ name: NodeName, _ parameters: ConnectionParameters) {
+            self.name = name
+            self.parameters = parameters
+            self.parameters.connectTimeout = .seconds(2)
+        }
+    }
+
+    private let servers: [Server]
+    /// What explains that nothing was acknowledged.
+    private let log: @Sendable () -> String
     private let next: Atomic<Int64>
     private let acks = Mutex<[Ack]>([])
     private let tasks = Mutex<[Task<Void, Never>]>([])
     private let pause: Duration
-    private let isInside: Bool
 
     /// - Parameters:
     ///   - firstID: greater than every id in the table.
     ///   - pause: between two inserts, and between two looks at a server in recovery.
     ///   - inside: over each node's Unix socket, so that no cut of a link keeps a server from acknowledging.
-    package init(
+    package convenience init(
         _ cluster: ScratchCluster, firstID: Int64 = 1, pause: Duration = .milliseconds(2), inside: Bool = false
     ) {
-        self.cluster = cluster
+        let servers = cluster.nodes.map { node in
+            Server(node.name, inside ? cluster.insideParameters(node) : cluster.parameters(node))
+        }
+        self.init(servers, firstID: firstID, pause: pause) { cluster.log("controller.log") }
+    }
+
+    /// The servers have a table `ids (id bigint, node text)`.
+    package init(
+        _ servers: [Server], firstID: Int64 = 1, pause: Duration = .milliseconds(2),
+        log: @escaping @Sendable () -> String = { "" }
+    ) {
+        self.servers = servers
+        self.log = log
         self.next = Atomic(firstID)
         self.pause = pause
-        self.isInside = inside
     }
 
     package func start() {
         self.tasks.withLock { tasks in
-            tasks = self.cluster.nodes.map { node in Task { await self.write(on: node) } }
+            tasks = self.servers.map { server in Task { await self.write(on: server) } }
         }
     }
 
@@ -47,40 +70,38 @@ package final class AckRecorder: Sendable {
     package var all: [Ack] { self.acks.withLock { $0 } }
     package var nextID: Int64 { self.next.load(ordering: .relaxed) }
 
-    private func write(on node: ScratchCluster.Node) async {
-        var parameters = self.isInside ? self.cluster.insideParameters(node) : self.cluster.parameters(node)
-        parameters.connectTimeout = .seconds(2)
+    private func write(on server: Server) async {
         while !Task.isCancelled {
-            if let session = try? await PostgresConnection.open(parameters) {
-                await self.write(on: node, session)
+            if let session = try? await PostgresConnection.open(server.parameters) {
+                await self.write(on: server, session)
                 await session.close()
             }
             try? await Task.sleep(for: self.pause)
         }
     }
 
-    private func write(on node: ScratchCluster.Node, _ session: PostgresConnection) async {
+    private func write(on server: Server, _ session: PostgresConnection) async {
         do {
             while !Task.isCancelled {
                 if try await session.query("SELECT pg_is_in_recovery() AS r").first?.bool("r") != false {
                     try await Task.sleep(for: self.pause)
                     continue
                 }
-                try await self.insert(on: node, session)
+                try await self.insert(on: server, session)
             }
         } catch {
             // The server went away or refuses writes: the caller connects again.
         }
     }
 
-    private func insert(on node: ScratchCluster.Node, _ session: PostgresConnection) async throws {
+    private func insert(on server: Server, _ session: PostgresConnection) async throws {
         while !Task.isCancelled {
             let id = self.next.wrappingAdd(1, ordering: .relaxed).oldValue
             let sent = ContinuousClock.now
             // Longer than any failover: a commit that waits for its copies is not given up, it is not acknowledged.
             try await session.query(
-                "INSERT INTO ids VALUES ($1::bigint, $2)", ["\(id)", node.name.text], timeout: .seconds(120))
-            let ack = Ack(id: id, node: node.name, sent: sent, acknowledged: .now)
+                "INSERT INTO ids VALUES ($1::bigint, $2)", ["\(id)", server.name.text], timeout: .seconds(120))
+            let ack = Ack(id: id, node: server.name, sent: sent, acknowledged: .now)
             self.acks.withLock { $0.append(ack) }
             try await Task.sleep(for: self.pause)
         }
@@ -115,12 +136,15 @@ package final class AckRecorder: Sendable {
         }
         throw ScratchFailure(
             "no commit was acknowledged by another than \(old) within \(timeout)\n"
-                + self.cluster.log("controller.log").suffix(3000))
+                + self.log().suffix(3000))
     }
 
     /// Acknowledged ids that `node` does not hold. Must be empty on a leader.
     package func lost(on node: ScratchCluster.Node) async throws -> [Int64] {
-        let session = try await self.cluster.connect(node)
+        guard let server = self.servers.first(where: { $0.name == node.name }) else {
+            throw ScratchFailure("nobody wrote on \(node.name)")
+        }
+        let session = try await PostgresConnection.open(server.parameters)
         let rows = try await session.query("SELECT id FROM ids", timeout: .seconds(60))
         let present = Set(try rows.map { try $0.int64("id") })
         await session.close()

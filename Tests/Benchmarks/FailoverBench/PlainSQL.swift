@@ -15,39 +15,69 @@ enum PlainSQL {
         return series
     }
 
+    /// A standby under the name by which it follows.
+    private struct Standby {
+        let name: String
+        let server: ScratchPostgres
+        let session: PostgresConnection
+
+        init(of primary: ScratchPostgres, _ name: String) async throws {
+            self.name = name
+            self.server = try await ScratchPostgres.standby(of: primary, name: name)
+            try await PlainSQL.set(self.server.connect(), ["synchronous_standby_names": "ANY 1 (pgha_fence)"])
+            self.session = try await self.server.connect()
+        }
+    }
+
     private static func once() async throws -> Double {
         let primary = try await ScratchPostgres.start()
-        let first = try await ScratchPostgres.standby(of: primary, name: "plain_one")
-        let second = try await ScratchPostgres.standby(of: primary, name: "plain_two")
-        for standby in [first, second] {
-            try await Self.set(standby.connect(), ["synchronous_standby_names": "ANY 1 (pgha_fence)"])
-        }
+        let one = try await Standby(of: primary, "plain_one"), two = try await Standby(of: primary, "plain_two")
         try await Self.set(primary.connect(), ["synchronous_standby_names": "ANY 1 (plain_one, plain_two)"])
         _ = try await primary.query("CREATE TABLE plain (id int)")
-        try await first.wait(until: "SELECT to_regclass('plain') IS NOT NULL")
-        let leader = try await first.connect(), follower = try await second.connect()
+        _ = try await primary.query("CREATE TABLE ids (id bigint PRIMARY KEY, node text)")
+        for standby in [one, two] { try await standby.server.wait(until: "SELECT to_regclass('ids') IS NOT NULL") }
+        // The clients of the other measurements, so that they cost the same here.
+        let servers = [("primary", primary), ("one", one.server), ("two", two.server)]
+        let recorder = AckRecorder(
+            servers.compactMap { name, server in
+                NodeName(name).map { AckRecorder.Server($0, server.parameters(tcp: true)) }
+            })
+        recorder.start()
+        try await Task.sleep(for: .seconds(1))
+        let result: Result<Double, any Error>
+        do { result = .success(try await Self.failOver(primary, one, two, recorder)) } catch {
+            result = .failure(error)
+        }
+        await recorder.stop()
+        for standby in [one, two] { try await standby.server.stop(.immediate) }
+        return try result.get()
+    }
 
+    private static func failOver(
+        _ primary: ScratchPostgres, _ one: Standby, _ two: Standby, _ recorder: AckRecorder
+    ) async throws -> Double {
+        guard let old = NodeName("primary") else { throw ScratchFailure("no name") }
         let killed = ContinuousClock.now
         primary.kill()
         try await Self.waitUntilRefused(primary)
-        async let one = Self.seal(leader, first), two = Self.seal(follower, second)
-        _ = try await (one, two)
-        async let oneAgain = Self.position(leader), twoAgain = Self.position(follower)
-        let positions = try await (oneAgain, twoAgain)
-        guard positions.0 >= positions.1 else { throw ScratchFailure("the second standby is ahead") }
-        async let promoted: Void = Self.promote(leader)
-        async let followed: Void = Self.follow(follower, second, leader: first)
+        async let first: Void = Self.seal(one.session, one.server)
+        async let second: Void = Self.seal(two.session, two.server)
+        _ = try await (first, second)
+        async let oneEnd = Self.position(one.session), twoEnd = Self.position(two.session)
+        let (leader, follower) = try await oneEnd >= twoEnd ? (one, two) : (two, one)
+        async let promoted: Void = Self.promote(leader.session)
+        async let followed: Void = Self.follow(follower, leader: leader.server)
         _ = try await (promoted, followed)
-        let row = try await leader.query(
+        let row = try await leader.session.query(
             "WITH i AS (INSERT INTO plain VALUES (1)) SELECT pg_current_wal_insert_lsn() AS lsn")
         guard let end = try row.first?.lsn("lsn") else { throw ScratchFailure("no position") }
-        try await Self.poll(leader, "SELECT count(*) > 0 AS ok FROM pg_stat_replication WHERE flush_lsn >= '\(end)'")
-        try await Self.set(leader, ["synchronous_standby_names": "ANY 1 (plain_two)"])
-        let client = try await first.connect()
+        try await Self.poll(
+            leader.session, "SELECT count(*) > 0 AS ok FROM pg_stat_replication WHERE flush_lsn >= '\(end)'")
+        try await Self.set(leader.session, ["synchronous_standby_names": "ANY 1 (\(follower.name))"])
+        // Commits that wait behind the fence are released with the next one.
+        let client = try await leader.server.connect()
         _ = try await client.query("INSERT INTO plain VALUES (2)")
-        let gap = (ContinuousClock.now - killed).inSeconds * 1000
-        for server in [first, second] { try await server.stop(.immediate) }
-        return gap
+        return (try await recorder.waitForAck(after: killed, notBy: old).acknowledged - killed).inSeconds * 1000
     }
 
     private static func waitUntilRefused(_ server: ScratchPostgres) async throws {
@@ -108,14 +138,12 @@ enum PlainSQL {
         _ = try await session.query("SET synchronous_commit = local")
     }
 
-    private static func follow(
-        _ session: PostgresConnection, _ server: ScratchPostgres, leader: ScratchPostgres
-    ) async throws {
+    private static func follow(_ standby: Standby, leader: ScratchPostgres) async throws {
         let conninfo =
             "host=127.0.0.1 port=\(leader.port) user=\(ScratchPostgres.superuser) "
-            + "password=\(ScratchPostgres.superuserPassword) application_name=plain_two"
-        try await Self.set(session, ["pgha.term": "2.1/plain", "primary_conninfo": conninfo])
-        await (try await Self.session(on: server, showing: "primary_conninfo", conninfo)).close()
+            + "password=\(ScratchPostgres.superuserPassword) application_name=\(standby.name)"
+        try await Self.set(standby.session, ["pgha.term": "2.1/plain", "primary_conninfo": conninfo])
+        await (try await Self.session(on: standby.server, showing: "primary_conninfo", conninfo)).close()
     }
 
     private static func set(_ session: PostgresConnection, _ settings: [String: String]) async throws {
