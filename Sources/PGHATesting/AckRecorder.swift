@@ -111,8 +111,8 @@ package final class AckRecorder: Sendable {
 
     /// The first commit after `moment` that a server other than `old` acknowledged.
     ///
-    /// Asked every 2 ms while a failover is measured, so it looks at the end of the list only, where it lies: a copy of all
-    /// acknowledgements kept a whole core from the servers after some twenty failovers.
+    /// Asked every 2 ms while a failover is measured, so it looks at the end of the list only, where it lies: to copy
+    /// tens of thousands each time would cost the servers what is to be measured.
     package func firstAck(after moment: ContinuousClock.Instant, notBy old: NodeName) -> Ack? {
         self.acks.withLock { acks in
             var first: Ack?
