@@ -26,8 +26,7 @@ package struct AgentClient: Sendable {
         baseURL: String, token: WireSecret, tls: TLSIdentity? = nil,
         httpClient: HTTPClient = AgentClient.sharedHTTPClient
     ) {
-        let url = TLSIdentity.address(baseURL, tls)
-        self.baseURL = url.hasSuffix("/") ? String(url.dropLast()) : url
+        self.baseURL = TLSIdentity.address(baseURL, tls)
         self.token = token
         self.tls = tls
         self.httpClient = httpClient

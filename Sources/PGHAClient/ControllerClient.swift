@@ -24,8 +24,7 @@ package struct ControllerClient: Sendable {
         baseURL: String, token: BearerToken?, tls: TLSIdentity? = nil, httpClient: HTTPClient = .failingFast,
         timeout: Duration = .seconds(5)
     ) {
-        let url = TLSIdentity.address(baseURL, tls)
-        self.baseURL = url.hasSuffix("/") ? String(url.dropLast()) : url
+        self.baseURL = TLSIdentity.address(baseURL, tls)
         self.token = token
         self.tls = tls
         self.httpClient = httpClient

@@ -72,7 +72,7 @@ package struct LiveNode: NodeAccess {
     /// `settings`: what the spec says of this server's configuration at the time of the call.
     package init(
         spec: NodeSpec, systemIdentifier: UInt64?, credentials: NodeCredentials, httpClient: HTTPClient,
-        logger: Logger = Logger(label: "pgha.controller"), settings: @escaping @Sendable () async -> ServerSettings
+        logger: Logger, settings: @escaping @Sendable () async -> ServerSettings
     ) {
         var parameters = ConnectionParameters(
             host: spec.host, port: spec.port, user: credentials.user, passfile: credentials.passfile,

@@ -49,9 +49,16 @@ package final class TLSIdentity: Sendable {
     /// Until when the certificate of this process is valid, in seconds since 1970; nil without one.
     package var expires: Int? { self.current.withLock { $0.expires } }
 
-    /// What is spoken to over TLS, whatever was written: nothing travels in the clear once there is an identity.
+    /// Where paths are added: over TLS, whatever was written, since nothing travels in the clear once there is an
+    /// identity; without a slash at its end.
     package static func address(_ url: String, _ identity: TLSIdentity?) -> String {
-        guard identity != nil, url.lowercased().hasPrefix("http://") else { return url }
+        let address = identity == nil ? url : self.overTLS(url)
+        return address.hasSuffix("/") ? String(address.dropLast()) : address
+    }
+
+    /// `https://` for `http://`, in any case.
+    package static func overTLS(_ url: String) -> String {
+        guard url.lowercased().hasPrefix("http://") else { return url }
         return "https://" + url.dropFirst("http://".count)
     }
 }

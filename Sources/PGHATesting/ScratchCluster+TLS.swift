@@ -35,7 +35,7 @@ extension ScratchCluster {
     package func clientWithoutCertificate() throws -> ControllerClient {
         let files = try TLSFiles(certificate: nil, key: nil, authority: self.certificates?.authority)
         return ControllerClient(
-            baseURL: self.client.baseURL, token: BearerToken("token-of-a-scratch-cluster"),
+            baseURL: self.client.baseURL, token: BearerToken(Self.token),
             tls: try files.map { try TLSIdentity($0) }, httpClient: .shared)
     }
 }

@@ -46,6 +46,8 @@ package final class ScratchCluster: Sendable {
     /// Superuser of the tests, with the password of the same name.
     package static let user = "test"
 
+    static let token = "token-of-a-scratch-cluster"
+
     package let directory: String
     package let nodes: [Node]
     package let client: ControllerClient
@@ -101,14 +103,14 @@ package final class ScratchCluster: Sendable {
         }
         self.controllerPort = try freePort()
         self.poolerPorts = [try freePort(), try freePort(), try freePort()]
-        try writeFile("\(directory)/token", "token-of-a-scratch-cluster")
+        try writeFile("\(directory)/token", Self.token)
         try writeFile(
             "\(directory)/passfile",
             "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
             baseURL: "http://\(Self.controllerHost(options)):\(self.controllerPort)",
-            token: BearerToken("token-of-a-scratch-cluster"), tls: try Self.operatorIdentity(certificates),
+            token: BearerToken(Self.token), tls: try Self.operatorIdentity(certificates),
             httpClient: .shared)
         var spec = ClusterSpec(
             name: "scratch",

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import PGHAClient
 import PGHACommand
+import PGHATLS
 
 /// `pgha health`: what container engines and orchestrators run, where no `curl` is.
 struct HealthCommand: AsyncParsableCommand {
@@ -32,7 +33,6 @@ struct HealthCommand: AsyncParsableCommand {
         let hasCertificate = ["AGENT", "CONTROLLER", "POOLER"].contains { name in
             environment["PGHA_\(name)_HTTP_TLS_CERT_FILE"]?.isEmpty == false
         }
-        guard hasCertificate, url.hasPrefix("http://") else { return url }
-        return "https://" + url.dropFirst("http://".count)
+        return hasCertificate ? TLSIdentity.overTLS(url) : url
     }
 }

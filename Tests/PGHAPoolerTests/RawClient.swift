@@ -70,21 +70,8 @@ final class RawClient {
         self.send(buffer.array)
     }
 
-    func send(_ bytes: [UInt8]) {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { bytes in
-                Glibc.send(self.descriptor, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            sent += count
-        }
-    }
-
-    /// How many of `bytes` were taken before nothing was for a second.
-    func sendUntilBlocked(_ bytes: [UInt8]) -> Int {
-        var limit = timeval(tv_sec: 1, tv_usec: 0)
-        setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    /// Returns how many of `bytes` were taken.
+    @discardableResult func send(_ bytes: [UInt8]) -> Int {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes { bytes in
@@ -93,9 +80,20 @@ final class RawClient {
             guard count > 0 else { break }
             sent += count
         }
-        limit.tv_sec = 0
-        setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         return sent
+    }
+
+    /// How many of `bytes` were taken before nothing was for a second.
+    func sendUntilBlocked(_ bytes: [UInt8]) -> Int {
+        self.limitSending(seconds: 1)
+        defer { self.limitSending(seconds: 0) }
+        return self.send(bytes)
+    }
+
+    /// 0: no limit.
+    private func limitSending(seconds: Int) {
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
+        setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
     func send(_ build: (inout WireBuffer) -> Void) {

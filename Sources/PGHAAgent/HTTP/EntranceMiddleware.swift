@@ -10,22 +10,18 @@ struct EntranceMiddleware: RouterMiddleware {
     func handle(
         _ input: Request, context: PeerContext, next: (Request, PeerContext) async throws -> Response
     ) async throws -> Response {
-        guard let refusal = await self.entrance.refusal(input, context) else {
-            return try await next(input, context)
-        }
-        switch refusal {
+        switch await self.entrance.refusal(input, context) {
+        case nil: try await next(input, context)
         case .token:
-            return try JSONAnswer.failure(
+            try JSONAnswer.failure(
                 AgentFailure(
                     code: "unauthorized", message: "The request does not bear the cluster's token",
-                    hint: "Send `Authorization: Bearer TOKEN` with the content of the agent's --token-file."),
-                status: .unauthorized)
+                    hint: "Send `Authorization: Bearer TOKEN` with the content of the agent's --token-file."))
         case .certificate:
-            return try JSONAnswer.failure(
+            try JSONAnswer.failure(
                 AgentFailure(
                     code: "no_certificate", message: "No certificate was shown",
-                    hint: "Show one that an authority of the agent's --http-tls-ca-file has signed."),
-                status: .forbidden)
+                    hint: "Show one that an authority of the agent's --http-tls-ca-file has signed."))
         }
     }
 }

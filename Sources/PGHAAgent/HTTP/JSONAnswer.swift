@@ -9,8 +9,8 @@ enum JSONAnswer {
         try JSONBody.response(value, status: status)
     }
 
-    static func failure(_ failure: AgentFailure, status: HTTPResponse.Status? = nil) throws -> Response {
-        try self.make(failure, status: status ?? self.status(of: failure))
+    static func failure(_ failure: AgentFailure) throws -> Response {
+        try self.make(failure, status: self.status(of: failure))
     }
 
     static func body<Value: Decodable>(_ request: Request, as type: Value.Type) async throws -> Value {
@@ -25,6 +25,8 @@ enum JSONAnswer {
 
     private static func status(of failure: AgentFailure) -> HTTPResponse.Status {
         switch failure.code {
+        case "unauthorized": .unauthorized
+        case "no_certificate": .forbidden
         case "bad_request", "invalid_setup", "managed_setting": .badRequest
         case "older_pledge", "busy", "superseded", "foreign_cluster", "data_directory_not_empty", "half_rewound",
             "standby_signal_missing", "no_data_directory", "rebuild_needed", "not_running", "no_setup":

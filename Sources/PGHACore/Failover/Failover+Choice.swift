@@ -36,29 +36,26 @@ extension Failover {
             return chosen
         }
         guard let alone else { return nil }
-        let plan: Plan
-        if let (chosen, cohort) = self.greatestThatIsFollowed(ranks, without: alone, at: now) {
-            plan = self.makePlan(
-                chosen, cohort: cohort, copies: self.state.spec.durability.copies, position: known[chosen])
-        } else if self.othersCanBeRebuilt(for: alone, at: now, &effects) {
-            plan = self.makePlan(
-                alone, cohort: self.cohort(of: alone), copies: self.state.spec.durability.copies,
-                position: known[alone])
-        } else {
+        var chosen = alone
+        if let followed = self.greatestThatIsFollowed(ranks, without: alone, at: now) {
+            chosen = followed
+        } else if !self.othersCanBeRebuilt(for: alone, at: now, &effects) {
             return nil
         }
         self.blockedReason = nil
         self.needsMoreCopies = false
-        self.plan = plan
-        return plan.rule.leader
+        self.plan = self.makePlan(
+            chosen, cohort: self.cohort(of: chosen), copies: self.state.spec.durability.copies,
+            position: known[chosen])
+        return chosen
     }
 
-    /// The best of the others, with those who hold copies for it, when `alone` and its like have too few who can follow
+    /// The best of the others that enough can follow, when `alone` and its like have too few who can follow
     /// them: on a branch that a later claim did not go on with, for it had no need of them. What is allowed while they do
     /// not answer, which is to satisfy every open rule without them, is no less so when they do.
     private mutating func greatestThatIsFollowed(
         _ ranks: [NodeName: Ancestry.Rank], without alone: NodeName, at now: Moment
-    ) -> (NodeName, cohort: [NodeName])? {
+    ) -> NodeName? {
         guard var passed = ranks[alone], !self.isUnheard(besides: ranks.keys.sorted(), at: now) else { return nil }
         let words = self.blockedReason
         defer { self.blockedReason = words }
@@ -69,8 +66,7 @@ extension Failover {
             guard let chosen = self.greatest(others, self.evidence.withoutPositions(of: without), at: now),
                 let rank = ranks[chosen]
             else { return nil }
-            let cohort = self.cohort(of: chosen)
-            if cohort.count >= self.state.spec.durability.copies { return (chosen, cohort) }
+            if self.cohort(of: chosen).count >= self.state.spec.durability.copies { return chosen }
             passed = rank
         }
     }

@@ -82,11 +82,7 @@ extension PoolerLoop {
 
     /// Adds a Query of the pooler's own to `out`; its answer is swallowed.
     mutating func inject(_ server: ServerPointer, _ text: String) {
-        var buffer = WireBuffer()
-        buffer.message(FrontendMessage.query) { $0.appendString(text) }
-        self.append(buffer)
-        server.pointee.session.sent(Request(.injectedQuery))
-        self.forgetUnnamed(server)
+        self.inject(server, message: OwnMessages.query(text))
     }
 
     /// The same of a message that is made once.

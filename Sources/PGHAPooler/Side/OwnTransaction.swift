@@ -75,7 +75,7 @@ enum LoneStatement {
     }
 }
 
-/// Queries of the pooler's own, whole messages made once.
+/// Queries of the pooler's own as whole messages; those of every transaction are made once.
 enum OwnMessages {
     static let begin = Self.query("BEGIN")
     static let commit = Self.query("COMMIT")
@@ -83,7 +83,7 @@ enum OwnMessages {
     static let question = Self.query(
         "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text || ' ' || pg_catalog.pg_current_wal_insert_lsn()")
 
-    private static func query(_ text: String) -> [UInt8] {
+    static func query(_ text: String) -> [UInt8] {
         var buffer = WireBuffer()
         buffer.query(text)
         return buffer.array

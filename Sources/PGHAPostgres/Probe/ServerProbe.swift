@@ -74,9 +74,7 @@ package actor ServerProbe {
 
     private func usableSession(
         until deadline: ContinuousClock.Instant
-    ) async throws(PostgresError)
-        -> PostgresConnection
-    {
+    ) async throws(PostgresError) -> PostgresConnection {
         if let session = self.session { return session }
         var parameters = self.parameters
         parameters.connectTimeout = min(parameters.connectTimeout, deadline - .now)

@@ -30,8 +30,8 @@ final class TopologyFollower: Service {
 
     init(_ settings: PoolerSettingValues, tls: TLSIdentity?, pooler: Pooler, logger: Logger) throws {
         let token = try settings.text("token_file").map { try BearerToken.read(path: $0) }
-        self.name = token.map { _ in "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
-        }
+        let process = ProcessInfo.processInfo
+        self.name = token == nil ? nil : "\(process.hostName)-\(process.processIdentifier)"
         self.controllers = settings.items("controller").map { ControllerClient(baseURL: $0, token: token, tls: tls) }
         self.pooler = pooler
         self.logger = logger

@@ -43,7 +43,6 @@ enum PlainSQL {
                 NodeName(name).map { AckRecorder.Server($0, server.parameters(tcp: true)) }
             })
         recorder.start()
-        try await Task.sleep(for: .seconds(1))
         let result: Result<Double, any Error>
         do { result = .success(try await Self.failOver(primary, one, two, recorder)) } catch {
             result = .failure(error)
@@ -56,7 +55,8 @@ enum PlainSQL {
     private static func failOver(
         _ primary: ScratchPostgres, _ one: Standby, _ two: Standby, _ recorder: AckRecorder
     ) async throws -> Double {
-        guard let old = NodeName("primary") else { throw ScratchFailure("no name") }
+        guard let old = NodeName("primary"), let standby = NodeName("one") else { throw ScratchFailure("no name") }
+        _ = try await recorder.waitForAck(after: .now, notBy: standby)
         let killed = ContinuousClock.now
         primary.kill()
         try await Self.waitUntilRefused(primary)

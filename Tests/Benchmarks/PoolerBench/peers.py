@@ -160,19 +160,18 @@ class Peer:
     @property
     def resident(self):
         """Bytes of memory that are this process's own."""
-        total = 0
-        for pid in self.pids:
-            with open(f"/proc/{pid}/smaps_rollup") as f:
-                total += int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1)) * 1024
-        return total
+        return self._bytes("smaps_rollup", "Private_Dirty")
 
     @property
     def peak(self):
         """Bytes of memory that were resident at most, shared ones too."""
+        return self._bytes("status", "VmHWM")
+
+    def _bytes(self, file, name):
         total = 0
         for pid in self.pids:
-            with open(f"/proc/{pid}/status") as f:
-                total += int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) * 1024
+            with open(f"/proc/{pid}/{file}") as f:
+                total += int(re.search(rf"{name}:\s+(\d+)", f.read()).group(1)) * 1024
         return total
 
     def stop(self):
