@@ -73,6 +73,8 @@ extension AgentClient {
             return .done
         case .initialize(let pledge):
             return try await self.initialize(pledge, context)
+        // Mode async is refused until agents keep leases.
+        case .lease: throw AgentClientError.incomplete("agents of this version keep no leases")
         case .seal, .reclaim, .readPosition, .promote, .follow, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
             throw AgentClientError.incomplete("\(command.label) goes over SQL")
         }

@@ -111,7 +111,7 @@ package struct LiveNode: NodeAccess {
         case .follow(_, let leader, _):
             guard let leader = upstreams[leader] else { return .failed(.other("no address for \(leader)")) }
             return await self.control.execute(command, upstream: self.upstream(leader))
-        case .fence, .startLeader, .startStandby, .rejoin, .initialize:
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize, .lease:
             guard let agent = self.agent else { return .failed(.other("\(self.spec.name) has no agent")) }
             return await agent.execute(command, context: await self.context(upstreams))
         }

@@ -16,6 +16,11 @@ package struct Fault: Hashable, Sendable {
         case controller, fuse, stall
         // Operators.
         case switchover, failover, force, pause, membership
+        /// From `async` to `quorum` and back: only where the cluster began with `async`.
+        case mode
+
+        /// Those that are drawn for any cluster.
+        static let drawn = Self.allCases.filter { $0 != .mode }
     }
 
     /// Who it happens to: by number, or by its part when it happens.

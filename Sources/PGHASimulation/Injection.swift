@@ -88,7 +88,7 @@ extension Simulation {
         case .outage, .lag, .forget, .restore: self.harmStore(fault)
         case .controller, .fuse, .stall:
             for case .controller(let index)? in places { self.harm(self.controllers[index], fault) }
-        case .switchover, .failover, .force, .pause, .membership:
+        case .switchover, .failover, .force, .pause, .membership, .mode:
             let name: NodeName? = if case .node(let node)?? = places.first { self.servers[node].name } else { nil }
             self.operate(fault, name)
         }
@@ -107,7 +107,9 @@ extension Simulation {
         case .agent:
             guard agent.isAlive else { return }
             agent.kill()
-            self.after(fault.length) { agent.start() }
+            // Its init system starts it again. Longer than that, nobody would end a lease: a limit that the docs state.
+            let away = self.schedule.async == nil ? fault.length : min(fault.length, .ms(500))
+            self.after(away) { agent.start() }
         case .receiver: if let receiver = server.receiver { server.endReceiver(receiver.id) }
         case .reload:
             server.reloadBrake = fault.amount
@@ -116,7 +118,7 @@ extension Simulation {
         case .disk: self.fillDisk(server, for: fault.length)
         case .handmade: self.promoteByHand(server)
         case .cut, .oneway, .isolate, .slow, .outage, .lag, .forget, .restore, .controller, .fuse, .stall, .switchover,
-            .failover, .force, .pause, .membership:
+            .failover, .force, .pause, .membership, .mode:
             break
         }
     }
@@ -128,6 +130,7 @@ extension Simulation {
         server.isFrozen = false
         server.thawed = []
         agent.kill()
+        agent.loseHost()
         server.hasPower = false
         server.kill(closingSockets: false)
         self.hurt(node)
@@ -183,6 +186,13 @@ extension Simulation {
             state.removing.isEmpty,
             rule.cohort.filter({ $0 != server.name }).count >= rule.copies
         else { return }
+        // Before it has anything of the leader's timeline it would pick the same id again: where leaders do not wait for
+        // a flush that is no rare thing, and a limit of the docs.
+        if self.schedule.async != nil,
+            server.timeline != self.servers.first(where: { $0.name == rule.leader })?.timeline
+        {
+            return
+        }
         server.isHandmade = true
         server.becomePrimary()
     }

@@ -19,6 +19,8 @@ struct Ledger {
     var failovers = 0
     var failoverTimes: [Int64] = []
     var acknowledged = 0
+    /// Acknowledged commits that were lost as announced. Mode `async` only.
+    var lost = 0
     /// Every rule that became the current one, in words.
     var confirmed: [String] = []
     /// When the last commit was acknowledged. Microseconds.
@@ -34,6 +36,8 @@ struct Ledger {
     var bindsFrom = Term.zero
     /// Per server: how much of its WAL its agent has saved before replacing it. A count of records.
     var saved = [Int](repeating: 0, count: Place.limit)
+    /// Per term: when its controller chose the leader, and what it then announced as lost. Mode `async` only.
+    var choices: [Term: (at: Int64, loss: PossibleLoss?)] = [:]
 
     /// An operator accepted data loss.
     mutating func forgive(before term: Term) {
@@ -50,7 +54,7 @@ extension Simulation {
     /// under its own rules, and that its successors have.
     func acknowledge(_ server: SimServer, _ index: Int) {
         let record = server.wal[index]
-        guard self.isBound(server) else { return }
+        guard self.isBound(server), !self.isThawing(server), self.mayAcknowledgeAlone(server, index) else { return }
         self.ledger.lastAck = self.now
         self.ledger.acknowledged += 1
         self.ledger.acks.append(.init(time: self.now, server: server.index, index: index, id: record.id))
@@ -120,6 +124,9 @@ extension Simulation {
         for rule in new.openRules where !self.ledger.rules.contains(rule) { self.ledger.rules.append(rule) }
         if case .sealing(_, _, _, forced: true) = old?.procedure, case .promoting(let rule, _) = new.procedure {
             self.ledger.forgive(before: rule.number.term)
+        }
+        if case .promoting(let rule, _) = new.procedure, old?.procedure != new.procedure {
+            self.settleLoss(rule, new)
         }
         self.fireArmed(from: old, to: new)
         for agent in self.agents { agent.follow(new.spec) }

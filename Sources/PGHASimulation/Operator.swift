@@ -13,6 +13,10 @@ extension Simulation {
         case .pause:
             guard controller.request(.pause(true)) else { return }
             self.after(fault.length) { [unowned self] in self.resume() }
+        case .mode:
+            guard var spec = self.store.state?.spec, self.schedule.async != nil else { return }
+            spec.durability.mode = spec.durability.mode == .async ? .quorum : .async
+            _ = controller.request(.setSpec(spec))
         case .membership:
             guard let spec = self.store.state?.spec, let name,
                 let node = self.servers.firstIndex(where: { $0.name == name })

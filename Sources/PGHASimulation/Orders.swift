@@ -11,6 +11,8 @@ final class SimOrder {
     var isDone = false
     /// The server's life in which the session was opened.
     var session: Int?
+    /// For a lease: the newest stamp of the node's agent that the controller had heard.
+    var stamp: Moment?
 
     init(_ id: Int, _ controller: SimController, _ node: Int, _ command: NodeCommand) {
         self.id = id
@@ -29,6 +31,13 @@ extension Simulation {
         if !order.command.isPoll { self.trace("c\(controller.index)", "\(order.command.words) -> \(order.node)") }
         controller.later(order.command.timeLimit) { [unowned self] in
             self.finish(started, .failed(.unreachable("timed out")))
+        }
+        if case .lease = order.command {
+            guard controller.leadsForSure else {
+                controller.later(0) { [unowned self] in self.finish(started, .failed(.other("not surely leading"))) }
+                return
+            }
+            started.stamp = controller.coordinator?.nodes[order.node]?.facts?.leaseStamp.map { Moment($0) }
         }
         if order.command.isForAgent { self.runByAgent(started) } else { self.runBySQL(started) }
     }
@@ -130,7 +139,7 @@ extension Simulation {
             self.sql(order, { _ in nil }) { [unowned self] in
                 order.controller.later(takes) { [unowned self] in self.finish(order, .done) }
             }
-        case .fence, .startLeader, .startStandby, .rejoin, .initialize: break
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize, .lease: break
         }
     }
 
@@ -323,18 +332,23 @@ extension Simulation {
 extension NodeCommand {
     var isForAgent: Bool {
         switch self {
-        case .fence, .startLeader, .startStandby, .rejoin, .initialize: true
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize, .lease: true
         case .seal, .reclaim, .readPosition, .promote, .follow, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
             false
         }
     }
 
     /// Sent so often that it would drown the transcript.
-    var isPoll: Bool { if case .readSenders = self { true } else { false } }
+    var isPoll: Bool {
+        switch self {
+        case .readSenders, .lease: true
+        default: false
+        }
+    }
 
     var timeLimit: Int64 {
         switch self {
-        case .seal, .reclaim, .readPosition, .follow, .writeTermRow, .readSenders, .setSyncList: .s(2)
+        case .seal, .reclaim, .readPosition, .follow, .writeTermRow, .readSenders, .setSyncList, .lease: .s(2)
         case .promote: .s(5)
         case .checkpoint: .s(10)
         case .fence: .s(8)
@@ -354,6 +368,8 @@ extension NodeCommand {
             .readSenders(let pledge), .startLeader(let pledge), .startStandby(let pledge), .initialize(let pledge):
             "\(self.label)(\(pledge.number))"
         case .writeTermRow(let rule, _, _): "write_term_row(\(rule.number))"
+        case .lease(let pledge, let terms):
+            "lease(\(pledge.number), \(terms.map { "\($0.length) by \($0.voters.map(\.text))" } ?? "none"))"
         case .checkpoint: self.label
         }
     }

@@ -51,6 +51,7 @@ extension Scenario {
         lines.append("copies \(self.schedule.copies)")
         if let loss = self.schedule.standbyLoss { lines.append("standby_loss \(loss.rawValue)") }
         lines.append("controllers \(self.schedule.controllers)")
+        if let async = self.schedule.async { lines.append("async lease \(async.lease) max_lag \(async.maxLag)") }
         if self.schedule.poolers > 0 { lines.append("poolers \(self.schedule.poolers)") }
         if self.schedule.withoutAgent { lines.append("without_agent") }
         if self.schedule.startsEarly { lines.append("starts_early") }
@@ -102,6 +103,12 @@ extension Scenario {
         case "standby_loss":
             self.schedule.standbyLoss = Durability.StandbyLoss(rawValue: value)
             return self.schedule.standbyLoss != nil
+        case "async":
+            let parts = value.split(separator: " ")
+            guard parts.count == 4, parts[0] == "lease", parts[2] == "max_lag", let lease = Int(parts[1]),
+                let maxLag = Int(parts[3]), lease > 0, maxLag >= 0
+            else { return false }
+            self.schedule.async = .init(lease: lease, maxLag: maxLag)
         case "without_agent": self.schedule.withoutAgent = true
         case "starts_early": self.schedule.startsEarly = true
         case "last_round": self.schedule.lastRound = true

@@ -10,6 +10,8 @@ package struct Schedule: Hashable, Sendable {
     package var poolers = 0
     /// The last server is started by its host's init system, not by an agent.
     package var withoutAgent = false
+    /// Mode `async` at first; nil: `quorum`.
+    package var async: Async?
     /// The faults do not wait until the cluster was made.
     package var startsEarly = false
     /// After everything has healed, the leader's host goes for good, a moment after a member was replaced.
@@ -18,6 +20,18 @@ package struct Schedule: Hashable, Sendable {
     package var faults: [Fault] = []
 
     package init() {}
+
+    package struct Async: Hashable, Sendable {
+        /// Seconds.
+        package var lease: Int
+        /// Bytes of WAL; a record has 64.
+        package var maxLag: Int
+
+        package init(lease: Int, maxLag: Int) {
+            self.lease = lease
+            self.maxLag = maxLag
+        }
+    }
 }
 
 extension Schedule {
@@ -35,6 +49,22 @@ extension Schedule {
         self.poolers = [0, 1, 0, 2][Int(seed % 4)]
         var maker = FaultMaker(random: random, nodes: self.nodes, controllers: self.controllers)
         self.faults = maker.faults(until: Int64.s(Int64(seconds)))
+        if Self.isAsync(seed) { self.becomeAsync(seed, seconds) }
+    }
+
+    /// One seed in five.
+    package static func isAsync(_ seed: UInt64) -> Bool { seed % 5 == 3 }
+
+    private mutating func becomeAsync(_ seed: UInt64, _ seconds: Int) {
+        var maker = LeaseFaultMaker(
+            random: SeededGenerator(seed: seed &* 0x9E37_79B9 &+ 0x1EA5_E000), nodes: self.nodes,
+            controllers: self.controllers,
+            // A store that is made again takes the mode of the specification, and not what was being changed to or from.
+            changesMode: !self.faults.contains { $0.kind == .restore })
+        self.async = maker.mode()
+        self.withoutAgent = false
+        self.faults = (self.faults + maker.faults(until: Int64.s(Int64(seconds)))).enumerated()
+            .sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }.map(\.element)
     }
 }
 
@@ -47,7 +77,7 @@ private struct FaultMaker {
     mutating func faults(until end: Int64) -> [Fault] {
         let pace = self.between(.ms(400), .ms(6000))
         let aim = Aim.allCases.randomElement(using: &self.random) ?? .swarm
-        let kinds = Array(Fault.Kind.allCases.shuffled(using: &self.random).prefix(Int(self.between(2, 8))))
+        let kinds = Array(Fault.Kind.drawn.shuffled(using: &self.random).prefix(Int(self.between(2, 8))))
         var result: [Fault] = []
         var now = self.between(pace / 4, pace * 2)
         while now < end {
@@ -112,7 +142,7 @@ private struct FaultMaker {
         case .fuse: Fault(at: time, kind, [self.controller()], length: self.length(), amount: self.between(1, 12))
         case .switchover, .failover, .force: Fault(at: time, kind, self.chance(500) ? [self.node()] : [])
         case .pause: Fault(at: time, kind, length: self.length())
-        case .membership: Fault(at: time, kind, [self.node()])
+        case .membership, .mode: Fault(at: time, kind, [self.node()])
         }
     }
 

@@ -5,9 +5,11 @@ final class SimAgent {
     unowned let sim: Simulation
     let index: Int
     private(set) var isAlive = true
-    fileprivate var life = 0
+    private(set) var life = 0
     /// Kept outside the data directory.
     private var pledge: Pledge?
+    /// Kept on disk too.
+    let lease: SimLease
     private var activity: String?
     /// The node's spec names an agent; without one its server is started by the host's init system.
     private(set) var isInSpec = true
@@ -20,7 +22,11 @@ final class SimAgent {
     init(_ index: Int, _ sim: Simulation) {
         self.index = index
         self.sim = sim
+        self.lease = SimLease(index, sim)
     }
+
+    /// The host's clock begins anew.
+    func loseHost() { self.lease.restarted() }
 
     fileprivate var server: SimServer { self.sim.servers[self.index] }
 
@@ -39,13 +45,14 @@ final class SimAgent {
         self.sim.trace("a\(self.index)", "starts")
         self.isAlive = true
         self.life += 1
+        self.lease.tick()
         self.report()
         self.beat()
     }
 
     func begin() { self.beat() }
 
-    private func later(_ delay: Int64, _ body: @escaping () -> Void) {
+    func later(_ delay: Int64, _ body: @escaping () -> Void) {
         let life = self.life
         self.sim.after(delay) { [unowned self] in self.ifAlive(life, body) }
     }
@@ -79,7 +86,7 @@ final class SimAgent {
         self.later(self.sim.between(.ms(1), .ms(8))) { [unowned self] in self.report() }
     }
 
-    private func report() {
+    func report() {
         guard self.isInSpec else { return }
         for controller in self.sim.controllers { self.push(to: controller) }
     }
@@ -101,14 +108,18 @@ final class SimAgent {
             } else {
                 .absent
             }
-        return AgentFacts(
+        var facts = AgentFacts(
             node: server.name, agentPID: 1, postmaster: postmaster, pledge: self.held,
             standbySignal: server.standbySignal, systemIdentifier: server.exists ? server.systemIdentifier : nil,
             walFreeBytes: server.isDiskFull ? 4096 : 1 << 33, activity: self.activity)
+        facts.leaseStamp = self.lease.clock.sinceOrigin
+        facts.leaseTerms = self.lease.value.terms
+        facts.leaseOwed = self.lease.value.owed != nil
+        return facts
     }
 
     /// The higher of the pledge kept outside and the one in the data directory.
-    private var held: Pledge? {
+    var held: Pledge? {
         guard let own = self.pledge else { return self.server.file.pledge }
         guard let inData = self.server.file.pledge else { return own }
         return own.mayBecome(inData) ? inData : own
@@ -117,6 +128,10 @@ final class SimAgent {
     // MARK: - Orders
 
     func run(_ order: SimOrder, answer: @escaping (NodeOutcome) -> Void) {
+        if case .lease(let pledge, let terms) = order.command {
+            answer(self.renew(pledge, terms, stamp: order.stamp))
+            return
+        }
         guard self.activity == nil else {
             answer(.failed(.other("busy: \(self.activity ?? "")")))
             return
@@ -129,6 +144,7 @@ final class SimAgent {
             }
             self.pledge = pledge
             self.server.file.pledge = pledge
+            if self.server.process == .stopped { self.lease.stopped(for: pledge) }
             return true
         }
         let done: (NodeOutcome) -> Void = { [unowned self] outcome in
@@ -148,9 +164,16 @@ final class SimAgent {
                 self.server.standbySignal = true
             }
             self.activity = "fence"
-            self.fence(clean: clean, done)
+            self.fence(clean: clean) { [unowned self] outcome in
+                self.lease.stopped(for: pledge)
+                done(outcome)
+            }
         case .startLeader(let pledge):
             guard take(pledge) else { return }
+            guard self.server.process != .stopped || self.lease.mayLead(pledge) else {
+                answer(.failed(.other("its lease is over")))
+                return
+            }
             self.activity = "start"
             self.startLeader(done)
         case .startStandby(let pledge):
@@ -160,11 +183,15 @@ final class SimAgent {
         case .rejoin(let pledge, let leader, let name, let mode):
             guard take(pledge), let upstream = self.sim.servers.first(where: { $0.name == leader }) else { return }
             self.activity = "rejoin"
-            self.rejoin(pledge, upstream, name, mode, done)
+            self.rejoin(pledge, upstream, name, mode) { [unowned self] outcome in
+                if self.server.process == .stopped || self.server.inRecovery { self.lease.stopped(for: pledge) }
+                done(outcome)
+            }
         case .initialize(let pledge):
             self.activity = "initdb"
             self.initialize(pledge, done)
-        case .seal, .reclaim, .readPosition, .promote, .follow, .writeTermRow, .readSenders, .setSyncList, .checkpoint:
+        case .seal, .reclaim, .readPosition, .promote, .follow, .writeTermRow, .readSenders, .setSyncList, .checkpoint,
+            .lease:
             answer(.failed(.other("not for an agent")))
         }
     }

@@ -13,6 +13,8 @@ final class SimController {
     private var epoch = 0
     private var revision = 0
     private var renewedAt: Int64 = 0
+    /// When the last renewal that succeeded was sent: leadership is sure until the store's lease after that.
+    private var surelyFrom: Int64 = 0
     private var writes = 0
     private var isWriting = false
     private var deferred: ClusterState?
@@ -36,6 +38,12 @@ final class SimController {
 
     var place: Place { .controller(self.index) }
     var isLeading: Bool { self.coordinator != nil }
+
+    /// Nobody else can have taken the leadership yet. What a leader is granted must not come later than that.
+    var leadsForSure: Bool {
+        self.sim.controllers.count == 1 || self.sim.options.variant == .grantsAfterDeposed
+            || self.sim.now < self.surelyFrom + SimStore.lease
+    }
 
     /// Per standby: begin and end of its last good probe and the newest message of its receiver by then; and the begin
     /// of the probe before the last that showed a newer one.
@@ -130,9 +138,11 @@ final class SimController {
     private func campaign() {
         let index = self.index
         let sim = self.sim
+        let sent = sim.now
         if self.coordinator == nil {
             self.callStore({ $0.acquire(index, at: sim.now) }) { [unowned self] copy in
                 guard let copy, self.coordinator == nil else { return }
+                self.surelyFrom = sent
                 self.lead(copy)
             }
         } else {
@@ -141,12 +151,17 @@ final class SimController {
                 guard self.epoch == epoch else { return }
                 if renewed {
                     self.renewedAt = self.sim.now
+                    self.surelyFrom = max(self.surelyFrom, sent)
                 } else if self.sim.options.variant != .actsAfterDeposed {
                     self.stepDown()
                 }
             }
             // A good shell stops at the lease's end. This one goes on for a while, which must be harmless.
-            if sim.controllers.count > 1, sim.now - self.renewedAt > SimStore.lease + .s(3) { self.stepDown() }
+            if sim.controllers.count > 1, sim.now - self.renewedAt > SimStore.lease + .s(3),
+                sim.options.variant != .grantsAfterDeposed
+            {
+                self.stepDown()
+            }
         }
         self.later(self.coordinator == nil ? .ms(300) : .s(1)) { [unowned self] in self.campaign() }
     }
@@ -254,6 +269,7 @@ final class SimController {
     private func persist(_ persist: Effects.Persist) {
         let state = persist.state
         self.sim.trace("c\(self.index)", "writes \(Self.words(state))")
+        self.sim.announced(state)
         self.checkReason(state)
         if self.sim.options.variant == .promoteBeforeRecord, case .promoting = state.procedure {
             self.writeLater(state)

@@ -76,6 +76,10 @@ final class SimServer {
     var hasPower = true
     var isFrozen = false
     var thawed: [() -> Void] = []
+    private var frozenSince: Int64 = 0
+    /// How long the host stood still in all, and when it last went on. Microseconds.
+    private(set) var frozenFor: Int64 = 0
+    private(set) var thawedAt = -Int64.s(1000)
 
     // The processes; gone with them.
     var process: Process = .stopped
@@ -220,10 +224,15 @@ final class SimServer {
         self.sim.after(self.sim.between(.ms(20), .ms(80)), poll)
     }
 
-    func freeze() { self.isFrozen = true }
+    func freeze() {
+        self.isFrozen = true
+        self.frozenSince = self.sim.now
+    }
 
     func thaw() {
         self.isFrozen = false
+        self.frozenFor += self.sim.now - self.frozenSince
+        self.thawedAt = self.sim.now
         let waiting = self.thawed
         self.thawed = []
         for body in waiting { body() }

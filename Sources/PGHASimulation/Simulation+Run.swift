@@ -52,9 +52,16 @@ extension Simulation {
 
     /// The cluster is made before the faults, or while they begin.
     private func make() {
-        let durability = Durability(copies: self.schedule.copies, onStandbyLoss: self.schedule.standbyLoss)
+        var durability = Durability(copies: self.schedule.copies, onStandbyLoss: self.schedule.standbyLoss)
+        var timings = Timings()
+        if let async = self.schedule.async {
+            durability.mode = .async
+            timings.lease = .seconds(async.lease)
+            timings.maxLagBytes = UInt64(async.maxLag)
+        }
         let spec = ClusterSpec(
-            name: "sim", nodes: self.servers.indices.map { self.nodeSpec($0) }, durability: durability)
+            name: "sim", nodes: self.servers.indices.map { self.nodeSpec($0) }, durability: durability,
+            timings: timings)
         self.every(.ms(500)) { [unowned self] in
             for controller in self.controllers where controller.coordinator?.phase == "none" {
                 _ = controller.request(.initialize(spec))
@@ -140,7 +147,8 @@ extension Simulation {
         // A server without an agent that has to be rebuilt waits for people.
         let nodes = state.spec.nodes.filter { $0.agent != nil || rule.cohort.contains($0.name) }.map(\.name)
         if Set(rule.cohort) != Set(nodes) { return "the cohort is \(rule.cohort.map(\.text))" }
-        if rule.copies != min(nodes.count, state.spec.durability.copies) { return "\(rule.copies) copies" }
+        if rule.copies != min(nodes.count, state.spec.durability.copiesInForce) { return "\(rule.copies) copies" }
+        if rule.lease != state.spec.lease { return "the lease is \(rule.lease.map { "\($0)" } ?? "none")" }
         guard let leader = self.servers.first(where: { $0.name == rule.leader }), leader.isPrimary else {
             return "\(rule.leader) is no primary"
         }

@@ -42,6 +42,8 @@ package final class Simulation {
         package var events: Int
         package var acknowledged: Int
         package var failovers: Int
+        /// Acknowledged commits that were lost as announced: mode `async` only.
+        package var lost: Int
         /// Every rule that the store confirmed, in order.
         package var rules: [String]
         package var transcript: [String]
@@ -148,6 +150,7 @@ package final class Simulation {
             seed: self.options.seed, violation: self.violation, isUnsafe: self.isUnsafe,
             simulatedSeconds: Double(self.now) / 1e6,
             events: self.events, acknowledged: self.ledger.acknowledged, failovers: self.ledger.failovers,
+            lost: self.ledger.lost,
             rules: self.ledger.confirmed, transcript: self.transcript)
     }
 }

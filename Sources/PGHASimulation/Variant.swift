@@ -65,6 +65,28 @@ package enum Variant: String, CaseIterable, Sendable {
     /// A member is rewound or cloned while its acknowledgement counts.
     case recloneMember
 
+    // Leases.
+    /// A lease is counted from the arrival of its renewal.
+    case leaseFromArrival
+    /// A lease's end is counted from the claim, not from a seal after it.
+    case leaseFromClaim
+    /// An agent's clock stands still while its host does.
+    case leaseByMonotonicClock
+    /// A server is fenced at the end of its lease, not before it.
+    case fenceAtLeaseEnd
+    /// A sealed server vouches for the leader of before.
+    case sealedVouch
+    /// A new leader's list is opened before it has a lease.
+    case openWithoutLease
+    /// A larger cohort is confirmed before the leader knows that it must ask the new member.
+    case growWithoutTerms
+    /// A controller renews leases although another may lead by then.
+    case grantsAfterDeposed
+    /// A candidate is promoted however much WAL it lacks.
+    case lagIgnored
+    /// What may be lost is not announced.
+    case lossUnannounced
+
     // Poolers.
     /// Any controller's view is taken, of an older term too.
     case poolerGoesBack
@@ -110,11 +132,29 @@ package enum Variant: String, CaseIterable, Sendable {
         case .fullIsDead: .fullIsDead
         case .vetoIgnored: .vetoIgnored
         case .oldStoreTrusted: .oldStoreTrusted
+        case .leaseFromClaim: .leaseFromClaim
+        case .fenceAtLeaseEnd: .fenceAtLeaseEnd
+        case .sealedVouch: .sealedVouch
+        case .openWithoutLease: .openWithoutLease
+        case .growWithoutTerms: .growWithoutTerms
+        case .lagIgnored: .lagIgnored
+        case .lossUnannounced: .lossUnannounced
         case .sealWithoutWaiting, .connectingReceiverUnseen, .positionBeforeSeal, .promoteBeforeRecord,
             .emptyListOnStandbys, .listAfterPromotion, .fenceWithoutPledge, .startOldLeader, .pledgeNotReasserted,
             .copiedNames, .divergedNotSaved, .poolerGoesBack, .poolerKeepsConnections, .poolerDrainsEarly,
-            .poolerNeverHolds, .actsAfterDeposed, .unknownOutcomeAssumed:
+            .poolerNeverHolds, .actsAfterDeposed, .unknownOutcomeAssumed, .leaseFromArrival, .leaseByMonotonicClock,
+            .grantsAfterDeposed:
             []
+        }
+    }
+
+    /// It can only show in mode `async`.
+    package var needsLeases: Bool {
+        switch self {
+        case .leaseFromArrival, .leaseFromClaim, .leaseByMonotonicClock, .fenceAtLeaseEnd, .sealedVouch,
+            .openWithoutLease, .growWithoutTerms, .grantsAfterDeposed, .lagIgnored, .lossUnannounced:
+            true
+        default: false
         }
     }
 

@@ -111,6 +111,10 @@ struct SimulateCommand: AsyncParsableCommand {
                         group.addTask {
                             var seed = first + job
                             while seed < first + count, !Task.isCancelled {
+                                if variant?.needsLeases == true, !Schedule.isAsync(seed) {
+                                    seed += jobs
+                                    continue
+                                }
                                 let options = Simulation.Options(
                                     seed: seed, faultSeconds: seconds, variant: variant, tracing: transcript)
                                 let report = Simulation.run(options)

@@ -144,7 +144,7 @@ struct IdealCluster {
         case .fence:
             if leads { self.primary = nil }
             return .fenced(self.position)
-        case .startStandby, .checkpoint: return .done
+        case .startStandby, .checkpoint, .lease: return .done
         case .initialize:
             self.primary = name
             return .initialized(systemIdentifier: 1, self.position)
@@ -158,7 +158,8 @@ extension NodeCommand {
         switch self {
         case .seal(let pledge), .reclaim(let pledge), .readPosition(let pledge), .promote(let pledge),
             .follow(let pledge, _, _), .readSenders(let pledge), .setSyncList(let pledge, _), .fence(let pledge, _),
-            .startLeader(let pledge), .startStandby(let pledge), .rejoin(let pledge, _, _, _), .initialize(let pledge):
+            .startLeader(let pledge), .startStandby(let pledge), .rejoin(let pledge, _, _, _), .initialize(let pledge),
+            .lease(let pledge, _):
             pledge
         case .writeTermRow(let rule, _, _): rule.pledge
         case .checkpoint: nil

@@ -64,16 +64,17 @@ import Testing
         let rule = rule("a", ["a", "b", "c"], copies: 2)
         var evidence = SealEvidence()
         #expect(
-            rule.missing(evidence, chosen: nil) == [
+            rule.missing(evidence, chosen: nil, at: at(0)) == [
                 .notFenced(unsealed: [node("b"), node("c")]),
                 .notDiscovered(unread: [node("b"), node("c")], needed: 2),
             ])
-        #expect(rule.missing(evidence, chosen: node("a")) == [])
+        #expect(rule.missing(evidence, chosen: node("a"), at: at(0)) == [])
         evidence.sealed = [node("b"), node("c")]
         evidence.read = [node("b")]
-        #expect(rule.missing(evidence, chosen: node("b")) == [.notDiscovered(unread: [node("c")], needed: 1)])
+        #expect(
+            rule.missing(evidence, chosen: node("b"), at: at(0)) == [.notDiscovered(unread: [node("c")], needed: 1)])
         evidence.read = [node("b"), node("c")]
-        #expect(rule.missing(evidence, chosen: node("b")) == [])
+        #expect(rule.missing(evidence, chosen: node("b"), at: at(0)) == [])
     }
 
     @Test func aLeaderThatWasSealedAsAStandbyIsFencedAndRead() {
@@ -81,7 +82,7 @@ import Testing
         var evidence = SealEvidence()
         evidence.sealed = [node("a")]
         evidence.read = [node("a")]
-        #expect(rule.missing(evidence, chosen: node("b")) == [])
+        #expect(rule.missing(evidence, chosen: node("b"), at: at(0)) == [])
     }
 
     @Test func theListFencesWhenTooFewNamesAreKnown() {

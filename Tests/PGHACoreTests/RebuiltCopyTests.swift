@@ -139,7 +139,7 @@ import Testing
     @Test func aLeaderThatDiesAloneStandsInNobodysWay() {
         let alone = Rule(
             number: RuleNumber(term: Term(3), version: 1), nonce: 5, leader: node("c"), cohort: [node("c")], copies: 2)
-        #expect(alone.missing(SealEvidence(), chosen: node("b")) == [])
+        #expect(alone.missing(SealEvidence(), chosen: node("b"), at: at(0)) == [])
         #expect(alone.followersToDiscover == 0)
     }
 

@@ -65,7 +65,7 @@ import Testing
         case .promote: .promoted(position([(1, 100)], on: 2, end: 110))
         case .writeTermRow: .wrote(LSN(120))
         case .readSenders: .senders(senders)
-        case .follow, .setSyncList, .checkpoint, .startStandby, .rejoin: .done
+        case .follow, .setSyncList, .checkpoint, .startStandby, .rejoin, .lease: .done
         case .initialize: .initialized(systemIdentifier: 1, position(end: 1))
         }
     }

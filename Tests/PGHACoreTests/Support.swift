@@ -8,11 +8,12 @@ func node(_ text: String) -> NodeName {
 func at(_ milliseconds: Int64) -> Moment { Moment(.milliseconds(milliseconds)) }
 
 func rule(
-    _ leader: String, _ cohort: [String], copies: Int, term: UInt64 = 1, version: UInt32 = 0, nonce: UInt64 = 7
+    _ leader: String, _ cohort: [String], copies: Int, term: UInt64 = 1, version: UInt32 = 0, nonce: UInt64 = 7,
+    lease: Duration? = nil
 ) -> Rule {
     Rule(
         number: RuleNumber(term: Term(term), version: version), nonce: nonce, leader: node(leader),
-        cohort: cohort.map(node), copies: copies)
+        cohort: cohort.map(node), copies: copies, lease: lease)
 }
 
 func position(_ forks: [(UInt32, UInt64)] = [], on timeline: UInt32 = 1, end: UInt64) -> WALPosition {
@@ -38,6 +39,15 @@ func steady(_ names: [String], copies: Int = 2, onLoss: Durability.StandbyLoss? 
     state.openRules = [first]
     state.timelines = [RecordedTimeline(term: Term(1), timeline: TimelineID(1), fork: nil)]
     for name in names.dropFirst() { state.replicationNames[node(name)] = ReplicationName(node: node(name), suffix: 1) }
+    return state
+}
+
+/// The same in mode `async`, with a lease of 5 s.
+func steadyAlone(_ names: [String], cohort: [String]? = nil) -> ClusterState {
+    var state = steady(names)
+    state.spec.durability.mode = .async
+    let first = rule(names[0], cohort ?? names, copies: 1, lease: .seconds(5))
+    (state.rule, state.openRules) = (first, [first])
     return state
 }
 

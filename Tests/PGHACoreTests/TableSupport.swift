@@ -32,6 +32,7 @@ extension RuleChange: TabledMachine {
     var phaseInWords: String {
         switch self.phase {
         case .recording: "recording"
+        case .leasing: "leasing"
         case .fencing: "fencing"
         case .marking: "marking"
         case .markerSeen: "marker seen"

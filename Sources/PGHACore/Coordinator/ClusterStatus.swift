@@ -143,7 +143,8 @@ extension Coordinator {
     /// Why losing the leader now would leave the cluster without a leader; nil when it would not.
     package func risk(at now: Moment) -> ClusterRisk? {
         guard let state = self.state, let rule = state.rule else { return nil }
-        if rule.copies == 1, state.spec.nodes.count > 1 { return .oneCopy(rule.leader) }
+        let isAlone = rule.lease == nil ? rule.copies == 1 : rule.followers.isEmpty
+        if isAlone, state.spec.nodes.count > 1 { return .oneCopy(rule.leader) }
         if state.openRules.count > 1 { return .unconfirmedRule }
         let attached = rule.followers.filter { self.streams($0, at: now) }
         if attached.count < rule.followersToDiscover {

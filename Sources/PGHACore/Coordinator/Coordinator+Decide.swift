@@ -17,6 +17,7 @@ extension Coordinator {
             if self.writing == nil { self.adjustRule(at: now, &effects) }
         }
         self.bringBack(at: now, &effects)
+        self.renewLease(at: now, &effects)
     }
 
     /// A claim that is written down is brought to its end, whatever became of the machine that made it: what it recorded
@@ -130,12 +131,13 @@ extension Coordinator {
         else { return }
         let (cohort, copies) = self.wantedCohort(rule, leader, at: now, &effects)
         let expected = SyncList(rule, names: state.replicationNames).setting
-        if cohort != Set(rule.cohort) || copies != rule.copies {
+        if cohort != Set(rule.cohort) || copies != rule.copies || state.spec.lease != rule.lease {
             let left = Set(rule.cohort).subtracting(cohort).sorted(), joined = cohort.subtracting(rule.cohort).sorted()
             let words = [
                 left.isEmpty ? nil : "\(left.map(\.text).joined(separator: ", ")) left",
                 joined.isEmpty ? nil : "\(joined.map(\.text).joined(separator: ", ")) joined",
                 copies == rule.copies ? nil : "\(copies) copies instead of \(rule.copies)",
+                Self.changeOfLease(from: rule.lease, to: state.spec.lease),
             ].compactMap { $0 }.joined(separator: "; ")
             self.changeRule(cohort: cohort, copies: copies, reason: words, at: now, &effects)
         } else if state.openRules.count > 1 || state.procedure != nil {
@@ -159,7 +161,9 @@ extension Coordinator {
             state.timelines.follow(leader, self.nodes.filter { $0.value.attachedSince != nil && $0.key != leader }.keys)
         }
         self.start(
-            .ruleChange(RuleChange(state, cohort: cohort, copies: copies, reason: reason, at: now)), at: now, &effects)
+            .ruleChange(
+                RuleChange(state, cohort: cohort, copies: copies, lease: state.spec.lease, reason: reason, at: now)),
+            at: now, &effects)
     }
 
     /// The leader, the members that are attached or not yet given up, and the standbys that have caught up.
@@ -180,7 +184,8 @@ extension Coordinator {
                 effects.wake(at: view.detachedSince + spec.timings.standbyTimeout)
             }
         }
-        if cohort.count >= spec.durability.copies { return (cohort, spec.durability.copies) }
+        let copies = spec.durability.copiesInForce
+        if cohort.count >= copies { return (cohort, copies) }
         // Too few for the copies that were asked for: one less only if the spec allows it.
         if spec.durability.mayDegrade(nodes: spec.nodes.count) { return (cohort, cohort.count) }
         return (Set(rule.cohort), rule.copies)

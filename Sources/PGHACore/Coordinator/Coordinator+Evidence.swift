@@ -13,11 +13,19 @@ extension Coordinator {
             self.nodes[node]?.observedFrom = began
             self.nodes[node]?.failure = nil
             self.noteForked(node, seen)
+            if !seen.inRecovery {
+                self.sights[node] = LeaderSight(end: seen.position, began: began, agentHeard: self.nodes[node]?.factsAt)
+            }
             if node != self.watched { self.health.standbyAnswered(node, seen, began: began, ended: now) }
         case .failure(let failure):
             self.nodes[node]?.failure = failure
         }
         if node == self.watched {
+            // As it was before it was promoted: without a flush to wait for, that is no longer ago than a probe takes.
+            if case .success(let seen) = result, seen.inRecovery, began < self.settledAt, self.state?.rule?.lease != nil
+            {
+                return
+            }
             self.health.leaderAnswered(result, began: began, ended: now)
             if case .success(let seen) = result, began >= self.settledAt { self.noteAttached(seen, at: now) }
         }

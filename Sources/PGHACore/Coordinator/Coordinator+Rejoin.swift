@@ -141,7 +141,7 @@ extension Coordinator {
                     self.edits.append(.follows(node, pledge.number.term))
                 }
             case .seal, .reclaim, .readPosition, .promote, .writeTermRow, .readSenders, .setSyncList, .fence,
-                .startLeader, .startStandby, .initialize:
+                .startLeader, .startStandby, .initialize, .lease:
                 break
             }
         case .reclaimed:

@@ -52,6 +52,7 @@ extension Coordinator {
         _ spec: ClusterSpec, at now: Moment, _ effects: inout Effects
     ) throws(RequestRefusal) {
         try self.requireNoCluster(spec)
+        try self.requireAgents(spec)
         guard spec.nodes.allSatisfy({ $0.agent != nil }) else {
             throw RequestRefusal(
                 "invalid", "every node needs an agent to be initialised",
@@ -70,6 +71,7 @@ extension Coordinator {
         _ effects: inout Effects
     ) throws(RequestRefusal) {
         try self.requireNoCluster(spec)
+        try self.requireAgents(spec)
         var state = ClusterState(spec: spec)
         state.systemIdentifier = identifier
         state.timelines = position.history.segments.map {
@@ -191,6 +193,7 @@ extension Coordinator {
         }
         var spec = state.spec
         spec.nodes = (spec.nodes + [node]).sorted { $0.name < $1.name }
+        try self.requireAgents(spec)
         self.nodes[node.name] = NodeView(at: now)
         try self.edit(.spec(spec))
     }
@@ -215,7 +218,9 @@ extension Coordinator {
                 hint: "Add another node first, or lower durability.copies.")
         }
         self.start(
-            .ruleChange(RuleChange(next, cohort: cohort, copies: copies, reason: "\(node) removed", at: now)),
+            .ruleChange(
+                RuleChange(
+                    next, cohort: cohort, copies: copies, lease: rule.lease, reason: "\(node) removed", at: now)),
             at: now, &effects)
     }
 
@@ -229,6 +234,7 @@ extension Coordinator {
                 "invalid", "a node's address cannot change", hint: "Remove the node and add it under a new name.")
         }
         spec.nodes[index] = node
+        try self.requireAgents(spec)
         try self.edit(.spec(spec))
     }
 
@@ -242,6 +248,7 @@ extension Coordinator {
                 "invalid", "\(spec.durability.copies) copies of \(spec.nodes.count) nodes",
                 hint: "Use 1 to \(spec.nodes.count).")
         }
+        try self.requireAgents(spec)
         try self.edit(.spec(spec))
     }
 

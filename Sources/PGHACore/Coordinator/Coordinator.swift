@@ -53,6 +53,12 @@ package struct Coordinator: Sendable {
     /// Starts, rejoins and follows outside a procedure.
     var hostOrders = MemberOrders()
     var generator: SeededGenerator
+    /// Renewals of the leader's lease, which must not wait for other work.
+    var leaseOrders = MemberOrders()
+    /// The stamp that was last sent back, and whose.
+    var renewedStamp: (node: NodeName, stamp: Duration)?
+    /// How each server was last seen as a primary.
+    var sights: [NodeName: LeaderSight] = [:]
     /// The leader that `health` is about.
     package var watched: NodeName?
     var lastFailoverEnded: Moment?
@@ -102,6 +108,8 @@ package struct Coordinator: Sendable {
         case .answered(let node, let command, let outcome):
             if self.hostOrders.accept(node, command) {
                 self.hostAnswered(node, command, outcome, at: now, &effects)
+            } else if self.leaseOrders.accept(node, command) {
+                break
             } else {
                 self.tell(.answered(node, command, outcome), at: now, &effects)
             }
@@ -175,7 +183,7 @@ package struct Coordinator: Sendable {
         let machine = Failover(
             claiming: state, kind: kind, reason: reason, nonce: self.generator.next(), excluded: excluded,
             silent: Set(self.nodes.filter { $0.value.isSilent }.keys), bootstrapped: bootstrapped,
-            draining: self.hasPoolers, at: now)
+            draining: self.hasPoolers, sights: self.sightsOfLeaders, at: now)
         if case .requested(_, true) = kind { self.forcedTerm = machine.claim.term }
         effects.notes.append("failover begins: term \(machine.claim.term), \(reason)")
         self.start(.failover(machine), at: now, &effects)
@@ -270,7 +278,7 @@ package struct Coordinator: Sendable {
         guard let written = self.writing else { return }
         self.writing = nil
         self.state = written.state
-        self.health.timings = written.state.spec.timings
+        self.health.timings = written.state.spec.healthTimings
         for node in written.state.spec.nodes.map(\.name) where self.nodes[node] == nil {
             self.nodes[node] = NodeView(at: now)
         }
@@ -283,7 +291,7 @@ package struct Coordinator: Sendable {
     mutating func watch(_ leader: NodeName?, at now: Moment) {
         self.watched = leader
         self.diskFullSince = nil
-        self.health = LeaderHealth(timings: self.state?.spec.timings ?? Timings(), at: now)
+        self.health = LeaderHealth(timings: self.state?.spec.healthTimings ?? Timings(), at: now)
         self.verdict = .suspect("not asked yet")
     }
 }

@@ -137,7 +137,7 @@ extension StoreAdoption {
 
         /// The fewest servers that a rule which nobody here has heard of could acknowledge with.
         private var fewestCopies: Int {
-            self.spec.durability.mayDegrade(nodes: self.spec.nodes.count)
+            self.spec.lease != nil || self.spec.durability.mayDegrade(nodes: self.spec.nodes.count)
                 ? 1 : min(self.newest.rule.copies, self.spec.durability.copies)
         }
 
@@ -218,14 +218,14 @@ extension StoreAdoption {
         }
 
         /// Stands for a change of rule that nobody has a row of: satisfied only when every other server is sealed and
-        /// read.
+        /// read. In mode `async` the leader may have acknowledged alone, so it must be there itself.
         private func everyFollowerCounts(_ rule: Rule) -> Rule? {
             let cohort = Set(self.spec.nodes.filter { !$0.nosync }.map(\.name)).union(rule.cohort)
             guard cohort.count > 1 else { return nil }
             return Rule(
                 number: RuleNumber(
                     term: rule.number.term, version: max(rule.number.version + 1, self.pledgedVersion)),
-                nonce: rule.nonce, leader: rule.leader, cohort: cohort, copies: 2)
+                nonce: rule.nonce, leader: rule.leader, cohort: cohort, copies: self.spec.lease == nil ? 2 : 1)
         }
 
         /// One for each term that has a row, from its first version, held by those who show the row. What the leader's

@@ -35,6 +35,27 @@ package struct Ancestry: Hashable, Sendable {
         return best
     }
 
+    /// Up to where a position is the WAL that a leader wrote or began with: the rest it lacks.
+    package enum Shared: Hashable, Sendable {
+        /// The leader never became writable, as far as is recorded.
+        case nothingWritten
+        /// It is on the leader's timeline.
+        case along(LSN)
+        /// It has nothing of the leader's timeline, and would pick the same id for its own.
+        case apart(LSN)
+    }
+
+    package func shared(with term: Term, _ position: WALPosition, of node: NodeName) -> Shared {
+        guard let recorded = self.recorded.last(where: { $0.term == term }), recorded.timeline.number > 0 else {
+            return .nothingWritten
+        }
+        for segment in position.history.segments
+        where segment.timeline == recorded.timeline && segment.begin == recorded.fork && recorded.isHeld(by: node) {
+            return .along(segment.end ?? position.end)
+        }
+        return .apart(min(recorded.fork ?? .zero, position.end))
+    }
+
     private func explaining(_ timeline: TimelineID, _ begin: LSN?, _ node: NodeName) -> [RecordedTimeline] {
         self.recorded.filter {
             $0.fork == begin && ($0.timeline == timeline || $0.timeline.number == 0) && $0.isHeld(by: node)

@@ -123,7 +123,7 @@ package struct Bootstrap: Sendable {
         guard self.phase == .cloning, let since = self.cloningSince else { return }
         let others = self.state.spec.nodes.map(\.name).filter { $0 != self.leader }
         let missing = others.filter { !self.following.contains($0) }
-        let enough = self.following.count >= self.state.spec.durability.copies - 1
+        let enough = self.following.count >= self.state.spec.durability.copiesInForce - 1
         let givenUp = missing.allSatisfy { self.failures[$0] != nil } && now - since >= Self.patience
         guard missing.isEmpty || (enough && givenUp) else { return }
         self.phase = .finished

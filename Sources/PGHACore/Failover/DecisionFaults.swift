@@ -40,6 +40,20 @@ package struct DecisionFaults: OptionSet, Sendable {
     package static let vetoIgnored = DecisionFaults(rawValue: 1 << 16)
     /// Copies and members change at the same time.
     package static let changeInOneStep = DecisionFaults(rawValue: 1 << 17)
+    /// The server is fenced at the end of its lease, instead of before it.
+    package static let fenceAtLeaseEnd = DecisionFaults(rawValue: 1 << 18)
+    /// The lease's end is counted from the claim, not from a seal after it.
+    package static let leaseFromClaim = DecisionFaults(rawValue: 1 << 19)
+    /// The list is opened before the leader has the lease that goes with it.
+    package static let openWithoutLease = DecisionFaults(rawValue: 1 << 20)
+    /// A larger cohort is confirmed before the leader knows that it must ask the new member.
+    package static let growWithoutTerms = DecisionFaults(rawValue: 1 << 21)
+    /// A candidate is promoted however much WAL it lacks.
+    package static let lagIgnored = DecisionFaults(rawValue: 1 << 22)
+    /// What may be lost is not announced.
+    package static let lossUnannounced = DecisionFaults(rawValue: 1 << 23)
+    /// Sealed servers vouch for the leader of before.
+    package static let sealedVouch = DecisionFaults(rawValue: 1 << 24)
 
     #if DEBUG || PGHA_SIMULATION_FAULTS
         /// In force for the current task.

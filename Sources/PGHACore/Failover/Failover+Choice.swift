@@ -10,9 +10,13 @@ extension Failover {
         let ancestry = Ancestry(self.state.timelines)
         var ranks: [NodeName: Ancestry.Rank] = [:]
         for (node, position) in known { ranks[node] = ancestry.rank(position, of: node) }
-        if self.isForced { return self.chooseForced(ranks, at: now) }
+        if self.isForced { return self.chooseForced(ranks, at: now, &effects) }
+        if self.awaitsLeasedLeader(at: now, &effects) { return nil }
         var alone: NodeName?
-        for chosen in [self.successor(ranks, at: now), self.greatest(ranks, self.evidence, at: now)] {
+        let candidates = [
+            self.successor(ranks, at: now, &effects), self.greatest(ranks, self.evidence, at: now, &effects),
+        ]
+        for chosen in candidates {
             guard let chosen else { continue }
             if self.waitsForOthers(than: chosen),
                 self.isUnheard(besides: [chosen], at: now)
@@ -23,10 +27,11 @@ extension Failover {
                 return nil
             }
             let cohort = self.cohort(of: chosen)
+            if self.isKeptFromLease(chosen, cohort, at: now, &effects) { return nil }
             guard let copies = self.copies(for: cohort, at: now) else {
                 self.needsMoreCopies = self.isCopyDue(besides: cohort, at: now, &effects)
                 self.blockedReason =
-                    "servers that can hold a copy: \(cohort.count), copies asked for: \(self.state.spec.durability.copies)"
+                    "servers that can hold a copy: \(cohort.count), copies asked for: \(self.copiesWanted)"
                 alone = alone ?? chosen
                 continue
             }
@@ -37,7 +42,7 @@ extension Failover {
         }
         guard let alone else { return nil }
         var chosen = alone
-        if let followed = self.greatestThatIsFollowed(ranks, without: alone, at: now) {
+        if let followed = self.greatestThatIsFollowed(ranks, without: alone, at: now, &effects) {
             chosen = followed
         } else if !self.othersCanBeRebuilt(for: alone, at: now, &effects) {
             return nil
@@ -45,7 +50,7 @@ extension Failover {
         self.blockedReason = nil
         self.needsMoreCopies = false
         self.plan = self.makePlan(
-            chosen, cohort: self.cohort(of: chosen), copies: self.state.spec.durability.copies,
+            chosen, cohort: self.cohort(of: chosen), copies: self.copiesWanted,
             position: known[chosen])
         return chosen
     }
@@ -54,7 +59,7 @@ extension Failover {
     /// them: on a branch that a later claim did not go on with, for it had no need of them. What is allowed while they do
     /// not answer, which is to satisfy every open rule without them, is no less so when they do.
     private mutating func greatestThatIsFollowed(
-        _ ranks: [NodeName: Ancestry.Rank], without alone: NodeName, at now: Moment
+        _ ranks: [NodeName: Ancestry.Rank], without alone: NodeName, at now: Moment, _ effects: inout Effects
     ) -> NodeName? {
         guard var passed = ranks[alone], !self.isUnheard(besides: ranks.keys.sorted(), at: now) else { return nil }
         let words = self.blockedReason
@@ -63,10 +68,12 @@ extension Failover {
         while true {
             let others = ranks.filter { $0.value < passed }
             let without = Set(ranks.keys).subtracting(others.keys)
-            guard let chosen = self.greatest(others, self.evidence.withoutPositions(of: without), at: now),
+            guard
+                let chosen = self.greatest(
+                    others, self.evidence.withoutPositions(of: without), at: now, &effects),
                 let rank = ranks[chosen]
             else { return nil }
-            if self.cohort(of: chosen).count >= self.state.spec.durability.copies { return chosen }
+            if self.cohort(of: chosen).count >= self.copiesWanted { return chosen }
             passed = rank
         }
     }
@@ -80,7 +87,11 @@ extension Failover {
     /// The best of the others, if they alone satisfy every open rule: when somebody asked for a change of leader, and
     /// in place of one that is down. Its agent can fence and read it before the standbys have answered, and then it
     /// holds the latest WAL; but its crash recovery takes an unknown time, and what only it holds was not acknowledged.
-    private mutating func successor(_ ranks: [NodeName: Ancestry.Rank], at now: Moment) -> NodeName? {
+    ///
+    /// Under a lease such WAL was acknowledged: then only who has all of it.
+    private mutating func successor(
+        _ ranks: [NodeName: Ancestry.Rank], at now: Moment, _ effects: inout Effects
+    ) -> NodeName? {
         let staying: Set<NodeName>
         switch self.kind {
         case .adopt: return nil
@@ -89,12 +100,14 @@ extension Failover {
         }
         guard !staying.isEmpty else { return nil }
         let evidence = self.evidence.withoutPositions(of: staying)
-        return self.greatest(ranks.filter { !staying.contains($0.key) }, evidence, at: now)
+        let others = ranks.filter { !staying.contains($0.key) }
+        if self.hasLeases, others.values.max() != ranks.values.max() { return nil }
+        return self.greatest(others, evidence, at: now, &effects)
     }
 
     /// The preferred one among those with the greatest rank, if every open rule allows it.
     private mutating func greatest(
-        _ ranks: [NodeName: Ancestry.Rank], _ evidence: SealEvidence, at now: Moment
+        _ ranks: [NodeName: Ancestry.Rank], _ evidence: SealEvidence, at now: Moment, _ effects: inout Effects
     ) -> NodeName? {
         guard let best = ranks.values.max() else { return nil }
         let holders = ranks.filter { $0.value == best }.keys
@@ -104,16 +117,19 @@ extension Failover {
             self.blockedReason = "only \(names) holds the latest WAL and may not be promoted"
             return nil
         }
-        let missing = self.state.openRules.flatMap { $0.missing(evidence, chosen: chosen) }
+        let missing = self.state.openRules.flatMap { $0.missing(evidence, chosen: chosen, at: now) }
         guard missing.isEmpty else {
-            self.blockedReason = self.inWords(missing)
+            self.blockedReason = self.inWords(missing, at: now)
+            self.wakeAtLeaseEnd(missing, &effects)
             return nil
         }
         return chosen
     }
 
     /// With data loss accepted: the best of those that answered, once each was asked and had its time.
-    private mutating func chooseForced(_ ranks: [NodeName: Ancestry.Rank], at now: Moment) -> NodeName? {
+    private mutating func chooseForced(
+        _ ranks: [NodeName: Ancestry.Rank], at now: Moment, _ effects: inout Effects
+    ) -> NodeName? {
         let waiting = self.state.spec.nodes.map(\.name).filter {
             ranks[$0] == nil && self.orders.failureCount($0) == 0 && !self.evidence.fenced.contains($0)
         }
@@ -130,9 +146,11 @@ extension Failover {
             let chosen = target.flatMap({ eligible.contains($0) ? $0 : nil })
                 ?? greatest.min(by: { self.isPreferred($0, over: $1) })
         else { return nil }
+        if self.waitsForLeaseEnd(chosen, at: now, &effects) { return nil }
+        self.loss = self.possibleLoss(chosen, at: now).parts
         let cohort = self.cohort(of: chosen)
         self.plan = self.makePlan(
-            chosen, cohort: cohort, copies: min(self.state.spec.durability.copies, cohort.count),
+            chosen, cohort: cohort, copies: min(self.copiesWanted, cohort.count),
             position: self.members[chosen].flatMap { self.reach($0) })
         return chosen
     }
@@ -190,12 +208,12 @@ extension Failover {
     /// Without the nodes that leave the cluster, unless too few others are there: such a one leaves later.
     func staying(_ nodes: [NodeName], besides leader: NodeName) -> [NodeName] {
         let staying = nodes.filter { $0 == leader || !self.state.removing.contains($0) }
-        return staying.count < self.state.spec.durability.copies ? nodes : staying
+        return staying.count < self.copiesWanted ? nodes : staying
     }
 
     /// Fewer than asked for only if the spec allows it, and only once every other server had its chance to answer.
     private func copies(for cohort: [NodeName], at now: Moment) -> Int? {
-        let wanted = self.state.spec.durability.copies
+        let wanted = self.copiesWanted
         if cohort.count >= wanted { return wanted }
         guard !self.isUnheard(besides: cohort, at: now) else { return nil }
         return self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count) ? cohort.count : nil
@@ -228,7 +246,7 @@ extension Failover {
             return member.way == .promote && member.position != nil && !self.promotedByHand.contains(spec.name)
                 && !self.state.removing.contains(spec.name) && !standing.contains { $0.cohort.contains(spec.name) }
         }
-        guard cohort.count + able.count >= self.state.spec.durability.copies else {
+        guard cohort.count + able.count >= self.copiesWanted else {
             self.rebuildableSince = nil
             return false
         }
@@ -257,7 +275,7 @@ extension Failover {
     }
 
     /// Whether a server was asked and has neither answered nor failed, and its time is not over.
-    private func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
+    func isUnheard(besides known: [NodeName], at now: Moment) -> Bool {
         guard now - self.started < Self.answerTime else { return false }
         return self.state.spec.nodes.contains {
             !known.contains($0.name) && self.members[$0.name] == nil && self.orders.failureCount($0.name) == 0
@@ -291,7 +309,7 @@ extension Failover {
     {
         let rule = Rule(
             number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: chosen,
-            cohort: cohort, copies: copies)
+            cohort: cohort, copies: copies, lease: self.leaseInForce)
         let ancestry = Ancestry(self.state.timelines)
         var names: [NodeName: ReplicationName] = [:]
         for node in self.state.spec.nodes.map(\.name) where node != chosen {
@@ -311,7 +329,7 @@ extension Failover {
             let position = self.members[current.leader]?.position, self.evidence.fenced.contains(current.leader)
         else { return nil }
         let cohort = current.cohort.filter { $0 != current.leader }
-        guard cohort.contains(candidate), cohort.count >= self.state.spec.durability.copies else { return nil }
+        guard cohort.contains(candidate), cohort.count >= self.copiesWanted else { return nil }
         var names: [NodeName: ReplicationName] = [:]
         for node in cohort where node != candidate {
             names[node] = ReplicationName(node: node, suffix: self.generator.next())
@@ -319,7 +337,7 @@ extension Failover {
         self.plan = Plan(
             rule: Rule(
                 number: RuleNumber(term: self.claim.term, version: 1), nonce: self.claim.nonce, leader: candidate,
-                cohort: cohort, copies: self.state.spec.durability.copies),
+                cohort: cohort, copies: self.copiesWanted),
             way: .promote, names: names, position: position)
         return candidate
     }
@@ -331,6 +349,7 @@ extension Failover {
         if plan.rule.lacksMembers { self.state.openRules = self.standingRules }
         self.state.openRules.append(plan.rule)
         self.state.replicationNames = plan.names
+        self.state.loss = self.loss.isEmpty ? nil : PossibleLoss(term: self.claim.term, parts: self.loss)
         self.state.timelines.lead(chosen, from: plan.position)
         self.state.timelines.follow(chosen, plan.names.keys)
         if plan.way == .promote {
@@ -347,13 +366,16 @@ extension Failover {
                 ? .init(kind: "forced", detail: "data loss accepted: \(self.reason)", took: now - self.started) : nil)
     }
 
-    private func inWords(_ missing: [Rule.Missing]) -> String {
+    private func inWords(_ missing: [Rule.Missing], at now: Moment) -> String {
         missing.map {
             switch $0 {
             case .notFenced(let unsealed):
                 "the old leader could still acknowledge with \(unsealed.map(\.text).joined(separator: ", "))"
             case .notDiscovered(let unread, let needed):
                 "\(needed) more of \(unread.map(\.text).joined(separator: ", ")) must be read"
+            case .leaseLasts(let leader): self.whyLeaseLasts(leader)
+            case .leaseRuns(let leader, let until):
+                "the lease of \(leader) is surely over in \((until - now).milliseconds) ms"
             }
         }.joined(separator: "; ") + ": " + self.failuresInWords()
     }

@@ -12,6 +12,7 @@ extension Failover {
         case .senders(let senders): self.looked(senders, at: now)
         case .done:
             if case .follow = command { self.followersTold[node] = now }
+            if case .lease = command { self.isLeased = true }
             if case .setSyncList = command { self.close(at: now, &effects) }
         case .failed(let failure):
             self.orders.failed(node, at: now)
@@ -104,7 +105,7 @@ extension Failover {
         self.attachingSince = now
         let able = self.attached.filter { self.state.spec[$0]?.nosync == false }.union([plan.rule.leader])
         let cohort = Set(self.staying(able.sorted(), besides: plan.rule.leader))
-        let wanted = self.state.spec.durability.copies
+        let wanted = self.copiesWanted
         let mayDegrade = self.state.spec.durability.mayDegrade(nodes: self.state.spec.nodes.count)
         guard cohort.count >= wanted || mayDegrade, cohort != Set(plan.rule.cohort) else { return }
         let listed = self.isResumed ? self.state.openRules.filter { $0.claim == self.claim } : []
@@ -112,7 +113,8 @@ extension Failover {
         guard step.cohort != Set(plan.rule.cohort) || step.copies != plan.rule.copies else { return }
         let next = Rule(
             number: RuleNumber(term: plan.rule.number.term, version: plan.rule.number.version + 1),
-            nonce: plan.rule.nonce, leader: plan.rule.leader, cohort: step.cohort, copies: step.copies)
+            nonce: plan.rule.nonce, leader: plan.rule.leader, cohort: step.cohort, copies: step.copies,
+            lease: step.copies == 1 ? plan.rule.lease : nil)
         self.plan?.rule = next
         self.blockedReason = nil
         self.rowEnd = nil
@@ -146,6 +148,12 @@ extension Failover {
                 self.orders.send(.readSenders(self.pledge), to: leader, at: now, &effects)
             }
         case .opening:
+            if !self.isLeased, !DecisionFaults.isOn(.openWithoutLease),
+                let terms = LeaseTerms(self.state.openRules, leader: leader, pledge: self.pledge)
+            {
+                self.orders.send(.lease(self.pledge, terms), to: leader, at: now, &effects)
+                return
+            }
             self.orders.send(
                 .setSyncList(self.pledge, SyncList(plan.rule, names: plan.names)), to: leader, at: now, &effects)
         case .claiming, .draining, .handingOver, .sealing, .rereading, .recording, .closing, .finished: break
@@ -171,7 +179,8 @@ extension Failover {
         effects.persist = .init(
             state: self.state,
             entry: .init(
-                kind: self.historyKind, detail: "\(plan.rule.leader) leads: \(self.reason)", took: now - self.started))
+                kind: self.historyKind, detail: "\(plan.rule.leader) leads: \(self.reason)\(self.lossInWords)",
+                took: now - self.started))
     }
 
     private var historyKind: String {

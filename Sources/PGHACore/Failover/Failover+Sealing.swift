@@ -6,16 +6,17 @@ extension Failover {
         self.noteForked(node, outcome)
         switch outcome {
         case .sealed(let position):
-            self.sealed(node, position, again: command == .readPosition(self.pledge))
+            self.sealed(node, position, again: command == .readPosition(self.pledge), at: now)
         case .reclaimed(let position):
             // A running primary with the fence. Its position may still move, so it is not read again.
             self.members[node] = Member(position: position, way: .already)
-            self.holdsStill(node, position: position)
+            self.holdsStill(node, position: position, at: now)
         case .fenced(let position):
             self.evidence.fenced.insert(node)
+            self.fencedSince[node] = self.fencedSince[node] ?? now
             self.members[node] = Member(position: position, way: position == nil ? nil : .start)
             self.members[node]?.isStopped = true
-            self.holdsStill(node, position: position)
+            self.holdsStill(node, position: position, at: now)
         case .failed(let failure):
             self.members[node, default: Member()].lastFailure = failure
             self.members[node]?.isStopped = false
@@ -51,17 +52,22 @@ extension Failover {
 
     /// A server that runs as a primary, or not at all, and holds this claim's pledge acknowledges for nobody else:
     /// in a rule that counts it as a follower it is as good as sealed.
-    private mutating func holdsStill(_ node: NodeName, position: WALPosition?) {
-        self.evidence.sealed.insert(node)
+    private mutating func holdsStill(_ node: NodeName, position: WALPosition?, at now: Moment) {
+        self.noteSealed(node, at: now)
         guard position != nil else { return }
         self.evidence.read.insert(node)
         self.evidence.leaderRead.insert(node)
     }
 
-    private mutating func sealed(_ node: NodeName, _ position: WALPosition, again: Bool) {
+    private mutating func noteSealed(_ node: NodeName, at now: Moment) {
+        self.evidence.sealed.insert(node)
+        self.evidence.sealedSince[node] = self.evidence.sealedSince[node] ?? now
+    }
+
+    private mutating func sealed(_ node: NodeName, _ position: WALPosition, again: Bool, at now: Moment) {
         let moved = again && self.members[node]?.position != position
         self.members[node] = Member(position: position, way: .promote)
-        self.evidence.sealed.insert(node)
+        self.noteSealed(node, at: now)
         self.evidence.read.insert(node)
         guard case .rereading(var rest) = self.phase, again else { return }
         rest.remove(node)

@@ -126,6 +126,14 @@ package struct Failover: Sendable {
     package internal(set) var lookedAt: Moment?
     /// When the new leader answered that it is open for commits.
     package internal(set) var openedAt: Moment?
+    /// Mode `async`: how the leaders of open rules were last seen.
+    let sights: [NodeName: LeaderSight]
+    /// When each leader turned out to be fenced.
+    var fencedSince: [NodeName: Moment] = [:]
+    /// What the choice may lose, for the record.
+    var loss: [PossibleLoss.Part] = []
+    /// The new leader has the lease that its rule asks for.
+    package internal(set) var isLeased = false
     package internal(set) var blockedReason: String?
     /// A leader could be chosen, but too few servers can hold copies for it.
     var needsMoreCopies = false
@@ -140,10 +148,11 @@ package struct Failover: Sendable {
 
     /// Takes a new claim. `nonce` is random, from the shell's generator. `bootstrapped` is the claim under which the
     /// first servers were made: the first term is its. `silent`: servers whose last probe had no answer. `draining`: poolers
-    /// follow this controller, and a switchover waits for them.
+    /// follow this controller, and a switchover waits for them. `sights`: of leaders under a lease.
     package init(
         claiming state: ClusterState, kind: Kind, reason: String, nonce: UInt64, excluded: Set<NodeName> = [],
-        silent: Set<NodeName> = [], bootstrapped: Claim? = nil, draining: Bool = false, at now: Moment
+        silent: Set<NodeName> = [], bootstrapped: Claim? = nil, draining: Bool = false,
+        sights: [NodeName: LeaderSight] = [:], at now: Moment
     ) {
         var next = state
         if bootstrapped == nil { next.term = state.term.next }
@@ -171,6 +180,12 @@ package struct Failover: Sendable {
         self.generator = SeededGenerator(seed: nonce)
         self.isResumed = false
         self.isDraining = draining
+        self.sights = sights
+        self.evidence.claimed = now
+        self.evidence.unguarded = Set(
+            sights.filter { _, sight in
+                sight.agentHeard.map { $0 < sight.began - state.spec.timings.freshness } ?? true
+            }.keys)
     }
 
     /// Finishes what another controller recorded: promote the same candidate under the same claim.
@@ -188,6 +203,7 @@ package struct Failover: Sendable {
         self.generator = SeededGenerator(seed: rule.nonce)
         self.isResumed = true
         self.isDraining = false
+        self.sights = [:]
         self.plan = Plan(
             rule: rule, way: .promote, names: state.replicationNames.filter { $0.key != rule.leader },
             position: WALPosition(history: TimelineHistory(timeline: TimelineID(0)), end: .zero))

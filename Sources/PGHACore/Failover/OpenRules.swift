@@ -8,6 +8,12 @@ package struct SealEvidence: Hashable, Sendable {
     package var fenced: Set<NodeName> = []
     /// Fenced leaders whose position was read after their fence.
     package var leaderRead: Set<NodeName> = []
+    /// Since when each of `sealed` is: the answer's arrival.
+    package var sealedSince: [NodeName: Moment] = [:]
+    /// Leaders whose agents were gone before they were: nobody may be there to end their lease.
+    package var unguarded: Set<NodeName> = []
+    /// Only in a wrong variant: when the claim was taken.
+    var claimed: Moment?
 
     package init() {}
 
@@ -27,11 +33,16 @@ extension Rule {
         case notFenced(unsealed: [NodeName])
         /// Positions of `needed` of these followers are not known; a durable commit could hide there.
         case notDiscovered(unread: [NodeName], needed: Int)
+        /// The leader's lease may be renewed, or nobody may end it: none of its followers is sealed, or its agent is gone.
+        case leaseLasts(of: NodeName)
+        /// The leader's lease is over by then.
+        case leaseRuns(of: NodeName, until: Moment)
     }
 
     /// DESIGN section 5, step 3. Empty when the rule is satisfied.
-    package func missing(_ evidence: SealEvidence, chosen: NodeName?) -> [Missing] {
+    package func missing(_ evidence: SealEvidence, chosen: NodeName?, at now: Moment) -> [Missing] {
         if self.leader == chosen { return [] }
+        if let lease = self.lease { return self.missing(lease, evidence, at: now) }
         var result: [Missing] = []
         let unsealed = self.followers.filter { !evidence.sealed.contains($0) }
         // A leader that became a standby and was sealed, or was reclaimed where it runs, is as good as fenced.
@@ -47,6 +58,18 @@ extension Rule {
             result.append(.notDiscovered(unread: unread, needed: self.followersToDiscover - known))
         }
         return result
+    }
+
+    /// Under a lease nothing can be discovered: the leader must have stopped. Either it is fenced, or its lease is over,
+    /// which is so a lease after one of those who could have renewed it was sealed. What a controller renewed it with was
+    /// older than the claim, and the claim older than the seal.
+    private func missing(_ lease: Duration, _ evidence: SealEvidence, at now: Moment) -> [Missing] {
+        if evidence.fenced.contains(self.leader) || evidence.sealed.contains(self.leader) { return [] }
+        var since = self.followers.compactMap { evidence.sealedSince[$0] }.min()
+        if DecisionFaults.isOn(.leaseFromClaim), since != nil { since = evidence.claimed }
+        guard let since, !evidence.unguarded.contains(self.leader) else { return [.leaseLasts(of: self.leader)] }
+        let over = since + lease + LeaderLease.slack(lease)
+        return now < over ? [.leaseRuns(of: self.leader, until: over)] : []
     }
 }
 

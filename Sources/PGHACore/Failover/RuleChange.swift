@@ -7,19 +7,21 @@
 package struct RuleChange: Sendable {
     package enum Phase: Hashable, Sendable {
         /// The new rule is being added to the open rules. Next: `fencing` when leaving one copy, `opening` when
-        /// going to one, else `marking`.
+        /// going to one, else `marking`; `leasing` when the leader needs a lease for that.
         case recording
+        /// The leader's agent is being told the terms of its lease. Next: `listing`.
+        case leasing
         /// From one copy: nothing may be acknowledged until the list stands. Next: `marking`.
         case fencing
         /// Next: `markerSeen` once set.
         case marking
         /// Every walsender must show that it has loaded the marked list. Next: `listing`.
         case markerSeen
-        /// Next: `listSeen`, or `closing` with one copy.
+        /// Next: `listSeen`, or `closing` with one copy; under a lease `writing`.
         case listing
         /// Every walsender must show that it has loaded the final list. Next: `writing`.
         case listSeen
-        /// The row is being inserted. Next: `confirming`.
+        /// The row is being inserted. Next: `confirming`; under a lease `closing`.
         case writing
         /// N − 1 members of the new list must flush the row. Next: `closing`.
         case confirming(LSN)
@@ -50,14 +52,15 @@ package struct RuleChange: Sendable {
     /// `state` has a current rule and no procedure. Some changes take two steps, and then this is the first of them: its
     /// `target` has another cohort or number of copies than was asked for; see `onTheWay(to:copies:)`.
     package init(
-        _ state: ClusterState, cohort: some Sequence<NodeName>, copies: Int, reason: String, at now: Moment
+        _ state: ClusterState, cohort: some Sequence<NodeName>, copies: Int, lease: Duration? = nil, reason: String,
+        at now: Moment
     ) {
         guard let rule = state.rule else { preconditionFailure("a rule change needs a rule") }
         let version = (state.openRules.last?.number.version ?? rule.number.version) + 1
         let step = state.openRules.onTheWay(to: Set(cohort).union([rule.leader]), copies: copies)
         let target = Rule(
             number: RuleNumber(term: rule.number.term, version: version), nonce: rule.nonce, leader: rule.leader,
-            cohort: step.cohort, copies: step.copies)
+            cohort: step.cohort, copies: step.copies, lease: step.copies == 1 ? lease : nil)
         var next = state
         next.openRules.append(target)
         next.procedure = .changingRule(rule: target, reason: reason)
@@ -85,8 +88,16 @@ package struct RuleChange: Sendable {
 
     private var firstPhase: Phase {
         if DecisionFaults.isOn(.confirmByOneCommit) { return .listing }
-        if self.target.copies == 1 { return .listing }
+        if self.target.copies == 1 { return self.leaseTerms == nil ? .listing : .leasing }
         return self.leavesOneCopy ? .fencing : .marking
+    }
+
+    /// What the leader must hold before its list is opened, and before a rule is dropped that asks for less.
+    private var leaseTerms: LeaseTerms? {
+        guard self.target.lease != nil, !DecisionFaults.isOn(.growWithoutTerms) || self.state.rule?.lease == nil else {
+            return nil
+        }
+        return LeaseTerms(self.state.openRules, leader: self.leader, pledge: self.target.pledge)
     }
 
     package mutating func begin(at now: Moment) -> Effects {
@@ -111,7 +122,7 @@ package struct RuleChange: Sendable {
             case .closing:
                 self.phase = .finished
                 self.progress = .finished
-            case .fencing, .marking, .markerSeen, .listing, .listSeen, .writing, .confirming, .finished: break
+            case .leasing, .fencing, .marking, .markerSeen, .listing, .listSeen, .writing, .confirming, .finished: break
             }
         case .answered(let node, let command, let outcome):
             guard self.orders.accept(node, command) else { break }
@@ -139,7 +150,11 @@ package struct RuleChange: Sendable {
             return
         case .done: self.isSet(at: now, &effects)
         case .wrote(let end):
-            if self.phase == .writing { (self.phase, self.setAt) = (.confirming(end), now) }
+            if self.phase == .writing, self.target.lease != nil {
+                self.close(at: now, &effects)
+            } else if self.phase == .writing {
+                (self.phase, self.setAt) = (.confirming(end), now)
+            }
         case .senders(let senders): self.looked(senders, at: now, &effects)
         case .sealed, .reclaimed, .promoted, .fenced, .initialized: break
         }
@@ -150,8 +165,11 @@ package struct RuleChange: Sendable {
     private mutating func isSet(at now: Moment, _ effects: inout Effects) {
         self.setAt = now
         switch self.phase {
+        case .leasing: self.phase = .listing
         case .fencing: self.phase = .marking
         case .marking: self.phase = .markerSeen
+        // The row is for whoever makes the store again: nobody need flush it.
+        case .listing where self.target.lease != nil: self.phase = .writing
         case .listing where self.target.copies == 1: self.close(at: now, &effects)
         case .listing: self.phase = DecisionFaults.isOn(.confirmByOneCommit) ? .writing : .listSeen
         case .recording, .markerSeen, .listSeen, .writing, .confirming, .closing, .finished: break
@@ -190,7 +208,7 @@ package struct RuleChange: Sendable {
                 self.progress = .failed(
                     reason: "too few members of rule \(self.target.number) have flushed its row", exclude: nil)
             }
-        case .recording, .fencing, .marking, .listing, .writing, .closing, .finished: break
+        case .recording, .leasing, .fencing, .marking, .listing, .writing, .closing, .finished: break
         }
     }
 
@@ -218,6 +236,7 @@ package struct RuleChange: Sendable {
         let listed = self.target.followers.compactMap { self.names[$0] }
         let command: NodeCommand
         switch self.phase {
+        case .leasing: command = .lease(pledge, self.leaseTerms)
         case .fencing: command = .setSyncList(pledge, .fence)
         case .marking: command = .setSyncList(pledge, .marked(self.target.copies - 1, listed))
         case .listing: command = .setSyncList(pledge, SyncList(self.target, names: self.names))

@@ -174,6 +174,12 @@ package struct AgentFacts: Hashable, Sendable, Codable {
     package var diverged: [String]?
     /// Where the server's Unix socket is, on its host; nil from agents that do not say.
     package var socketDirectory: String?
+    /// The agent's clock that goes on while the host sleeps, since the host's start; nil from agents without leases.
+    package var leaseStamp: Duration?
+    /// Under which terms its server may acknowledge alone; nil: without any.
+    package var leaseTerms: LeaseTerms?
+    /// Its server was stopped at the end of its lease, and waits for another.
+    package var leaseOwed: Bool?
 
     package init(
         node: NodeName, agentPID: Int32, postmaster: Postmaster, pledge: Pledge? = nil, standbySignal: Bool = false,

@@ -22,6 +22,9 @@ package struct ClusterSpec: Hashable, Sendable, Codable {
         self.access = access
     }
 
+    /// Mode `async`: how long the leader's lease is.
+    package var lease: Duration? { self.durability.mode == .async ? self.timings.lease : nil }
+
     package subscript(_ name: NodeName) -> NodeSpec? { self.nodes.first { $0.name == name } }
 }
 
@@ -85,6 +88,9 @@ package struct Durability: Hashable, Sendable, Codable {
         self.copies = copies
         self.onStandbyLoss = onStandbyLoss
     }
+
+    /// How many servers must have flushed a commit before it is acknowledged, the leader's included.
+    package var copiesInForce: Int { self.mode == .async ? 1 : self.copies }
 
     /// Whether a cluster of `nodes` servers may shrink to one copy.
     package func mayDegrade(nodes: Int) -> Bool {

@@ -25,6 +25,8 @@ package struct ClusterState: Hashable, Sendable, Codable {
     /// Up to this term servers may hold pledges to rules that are not in here: the store was made again from the servers,
     /// and none of them showed the row. Nil when every rule was written here.
     package var unknownThrough: Term?
+    /// What the last change of leader may have lost; nil when it lost nothing, as always in `quorum` without force.
+    package var loss: PossibleLoss?
 
     package init(spec: ClusterSpec) {
         self.spec = spec

@@ -68,15 +68,23 @@ package struct Rule: Hashable, Sendable, Codable {
     /// A commit is durable when this many members, the leader among them, have flushed it. At least 1; more than there
     /// are members only while the rule ``lacksMembers``.
     package let copies: Int
+    /// Mode `async`: the leader acknowledges alone, with one copy, and only while it holds a lease of this length. Nil in
+    /// `quorum`, and in rules that were stored before there was the other mode.
+    package let lease: Duration?
 
-    package init(number: RuleNumber, nonce: UInt64, leader: NodeName, cohort: some Sequence<NodeName>, copies: Int) {
+    package init(
+        number: RuleNumber, nonce: UInt64, leader: NodeName, cohort: some Sequence<NodeName>, copies: Int,
+        lease: Duration? = nil
+    ) {
         let members = Set(cohort).union([leader]).sorted()
         precondition(copies >= 1, "\(copies) copies")
+        precondition(lease == nil || copies == 1, "a lease is for one copy")
         self.number = number
         self.nonce = nonce
         self.leader = leader
         self.cohort = members
         self.copies = copies
+        self.lease = lease
     }
 
     package var claim: Claim { Claim(term: self.number.term, nonce: self.nonce) }
@@ -93,7 +101,11 @@ package struct Rule: Hashable, Sendable, Codable {
     ///
     /// A durable commit is on N members, the leader among them, so on N − 1 of the |cohort| − 1 followers.
     /// Reading |cohort| − N + 1 of them leaves N − 2 unread: too few to hide a commit.
+    ///
+    /// Under a lease a commit may be on the leader alone, and nothing is discovered: one follower is enough, for its seal
+    /// ends the lease.
     package var followersToDiscover: Int {
+        if self.lease != nil { return 1 }
         if DecisionFaults.isOn(.discoverCopiesOnly) { return min(self.copies, self.followers.count) }
         return max(0, self.cohort.count - self.copies + 1)
     }

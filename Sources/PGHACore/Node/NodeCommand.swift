@@ -34,6 +34,9 @@ package enum NodeCommand: Hashable, Sendable {
     case startStandby(Pledge)
     /// Become a standby of `leader` and start; answers `.done` when the server runs as a standby.
     case rejoin(Pledge, leader: NodeName, name: ReplicationName, mode: RejoinMode)
+    /// Renew the leader's lease under these terms from the newest stamp of its agent that the sender has heard, or end it:
+    /// nil; answers `.done` when the server may acknowledge alone by now.
+    case lease(Pledge, LeaseTerms?)
     /// initdb, settings, start as the cluster's first server with the fence, roles, `sql/`; answers `.initialized`.
     case initialize(Pledge)
 
@@ -53,6 +56,7 @@ package enum NodeCommand: Hashable, Sendable {
         case .startLeader: "start_leader"
         case .startStandby: "start_standby"
         case .rejoin: "rejoin"
+        case .lease: "lease"
         case .initialize: "initialize"
         }
     }

@@ -110,7 +110,7 @@ package actor ServerControl {
         case .checkpoint:
             _ = try await self.onWarmSession { try await $0.query("CHECKPOINT", timeout: self.deadlines.checkpoint) }
             return .done
-        case .fence, .startLeader, .startStandby, .rejoin, .initialize:
+        case .fence, .startLeader, .startStandby, .rejoin, .initialize, .lease:
             throw NodeFailure.other("\(command.label) is work for the agent")
         }
     }
