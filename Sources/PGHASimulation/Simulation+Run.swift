@@ -82,7 +82,9 @@ extension Simulation {
     private func awaitRecovery() {
         let healedAt = self.now
         // An operator resumes; whoever leads by then hears of it. A cluster that is not made yet takes longer.
-        for second in 1...10 { self.after(.s(Int64(second))) { [unowned self] in self.resume() } }
+        // With leases a change of leader, during which nothing is edited, takes longer.
+        let limit = self.schedule.async == nil ? 10 : 60
+        for second in 1...limit { self.after(.s(Int64(second))) { [unowned self] in self.resume() } }
         self.awaitWrites(self.store.state?.rule == nil ? .s(150) : Self.writableLimit, after: "the faults")
         self.run(until: healedAt + Self.completeLimit, orUntil: { self.isComplete })
         guard self.violation == nil else { return }

@@ -85,6 +85,31 @@ import Testing
         #expect(recorded?.state.loss?.bytes == (1 << 20) + 1)
     }
 
+    /// b would pick the id of a's timeline, at the same place, and who follows a could go on along the wrong one.
+    @Test func aCandidateWithoutTheLeadersTimelineWaitsForTheLeader() {
+        var state = steadyAlone(["a", "b", "c"])
+        state.timelines = [
+            RecordedTimeline(term: .zero, timeline: TimelineID(1), fork: nil),
+            RecordedTimeline(term: Term(1), timeline: TimelineID(2), fork: LSN(4000), holders: [node("a")]),
+        ]
+        var machine = self.started(state: state)
+        _ = self.sealed(&machine)
+        _ = machine.handle(.tick, at: at(60_000))
+        #expect(machine.phase == .sealing)
+        #expect(machine.blockedReason?.contains("has nothing of what a wrote") == true)
+    }
+
+    /// Its commits were promised under the mode of its rule; a healthy leader changes that.
+    @Test func aChangeOfLeaderKeepsTheModeOfTheRuleBefore() throws {
+        var state = steadyAlone(["a", "b", "c"])
+        state.spec.durability.mode = .quorum
+        var machine = self.started(state: state)
+        _ = self.sealed(&machine)
+        _ = machine.handle(.tick, at: at(Self.over))
+        let recorded = self.readAgain(&machine).persist
+        #expect(recorded?.state.openRules.last?.lease == .seconds(5))
+    }
+
     @Test func anAgentThatWasGoneBeforeItsServerEndsNoLease() {
         var machine = self.started(sight: LeaderSight(end: LSN(4000), began: at(-200), agentHeard: at(-3300)))
         _ = self.sealed(&machine)
