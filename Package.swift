@@ -95,7 +95,7 @@ let package = Package(
             name: "PGHAAgent",
             dependencies: [
                 "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "PGHAHTTP", "PGHATLS",
-                "CPGHASystem", hummingbird, lifecycle, log, nioCore,
+                "PGHAWire", "CPGHASystem", hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAController",
