@@ -81,14 +81,30 @@ struct PinnedTests {
         let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
         let client = try rig.client()
         try client.query("SET work_mem = '7MB'")
-        let pid = try #require(try client.value("SELECT pg_backend_pid()"))
-        try await rig.server.query("SELECT pg_terminate_backend(\(pid))")
-        try await rig.server.wait(until: "NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(pid))")
-        #expect(try client.value("SHOW work_mem") == "7MB")
+        let number = try #require(try client.value("SELECT pg_backend_pid()"))
+        let pid = try #require(Int32(number))
+        // The server ends all its processes, and begins anew.
+        kill(pid, SIGKILL)
+        while kill(pid, 0) == 0 { await Task.yield() }
+        #expect(try client.query("SHOW work_mem") == ["T", "D:7MB", "C:SHOW", "Z:I"])
         try client.query("CREATE TEMP TABLE x (a int)")
         let second = try #require(try client.value("SELECT pg_backend_pid()"))
         try await rig.server.query("SELECT pg_terminate_backend(\(second))")
         #expect(try client.answers() == ["E:57P01"])
+    }
+
+    /// As without a pooler; it knows the number of its process.
+    @Test func aSessionInSessionModeIsEndedByItsProcess() async throws {
+        let rig = try await PoolerRig.start(poolSize: 3) { $0.mode = .session }
+        let (idle, running, other) = (try rig.client(), try rig.client(), try rig.client())
+        try running.query("BEGIN")
+        for victim in [idle, running] {
+            #expect(try other.value("SELECT pg_terminate_backend(\(victim.processID))") == "t")
+            #expect(try victim.answers() == ["E:57P01"])
+        }
+        let itself = try rig.client()
+        #expect(try itself.query("SELECT pg_terminate_backend(pg_backend_pid())").last == "E:57P01")
+        #expect(try other.value("SELECT 1") == "1")
     }
 
     @Test func aDeallocationThatIsSentAgainSucceeds() async throws {

@@ -2,7 +2,7 @@
 /// where statements are routed, all of them are classified.
 ///
 /// Intuition: nearly all statements begin with one of a few words and contain nothing that matters to a session; those
-/// are told by their first word and a search for `;`, `_advisory_`, `_config`, `_settings` and `temp`. A true answer
+/// are told by their first word and a search for `;`, `_advisory_`, `_config`, `_settings`, `temp` and two more. True
 /// means "classify it", not that the text does anything.
 package enum AttentionTest {
     package static func needsAttention(_ text: UnsafeRawBufferPointer) -> Bool {
@@ -67,7 +67,7 @@ package enum AttentionTest {
     private static var width: Int { 16 }
 
     /// Sixteen bytes at once: whether one of them is `;`, `&`, the middle of `temp` in any case, or an underscore with
-    /// letters behind it that `_advisory_`, `_config` or `_settings` may begin with. Seldom true for nothing.
+    /// letters behind it that one of the names may go on with. Seldom true for nothing, and never for pgbench's texts.
     ///
     /// Every term is 0 in the lanes where it matches. Comparisons of `SIMD` are not used: the compiler (6.3) makes a
     /// loop over the lanes of each.
@@ -76,13 +76,19 @@ package enum AttentionTest {
         let second = (bytes + 1).loadUnaligned(as: Block.self)
         let third = (bytes + 2).loadUnaligned(as: Block.self)
         let middle = ((first | Self.each(0x20)) &- Self.each(0x6D)) | ((second | Self.each(0x20)) &- Self.each(0x70))
+        let underscore = first &- Self.each(0x5F)
         // a, c, s (and q); then d, o, e (and f, g, l, m, n): those and only those have or lack the same bits.
         let name =
-            (first &- Self.each(0x5F)) | ((second | Self.each(0x32)) &- Self.each(0x73))
+            underscore | ((second | Self.each(0x32)) &- Self.each(0x73))
             | ((third | Self.each(0x2B)) &- Self.each(0x6F))
+        // b, s (and c, r); then a, t (and d, e, p, q, u).
+        let other =
+            underscore | ((second | Self.each(0x31)) &- Self.each(0x73))
+            | ((third | Self.each(0x35)) &- Self.each(0x75))
         let semicolon = first &- Self.each(0x3B)
         let ampersand = first &- Self.each(0x26)
-        let marks = Self.zeros(semicolon) | Self.zeros(ampersand) | Self.zeros(middle) | Self.zeros(name)
+        let names = Self.zeros(name) | Self.zeros(other)
+        let marks = Self.zeros(semicolon) | Self.zeros(ampersand) | Self.zeros(middle) | names
         let halves = unsafeBitCast(marks, to: SIMD2<UInt64>.self)
         return (halves.x | halves.y) & 0x8080_8080_8080_8080 != 0
     }
@@ -112,11 +118,20 @@ package enum AttentionTest {
         case 0x26: return Self.begins(text, index, "&\"")
         case 0x5F:
             return Self.begins(text, index, "_advisory_") || Self.begins(text, index, "_config")
-                || Self.begins(text, index, "_settings")
+                || Self.begins(text, index, "_settings") || Self.joins(text, index, "prepared", "_statements")
+                || Self.joins(text, index, "terminate", "_backend")
         // The letter of `temp` that is followed by the rarest one.
         case 0x4D, 0x6D: return index >= 2 && Self.begins(text, index &- 2, "temp")
         default: return false
         }
+    }
+
+    /// Whether one word ends at `index` and another one begins.
+    private static func joins(
+        _ text: UnsafeRawBufferPointer, _ index: Int, _ word: StaticString, _ next: StaticString
+    ) -> Bool {
+        index >= word.utf8CodeUnitCount && Self.begins(text, index, next)
+            && Self.begins(text, index &- word.utf8CodeUnitCount, word)
     }
 
     @inline(__always) private static func begins(
