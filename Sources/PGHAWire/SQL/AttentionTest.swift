@@ -55,7 +55,7 @@ package enum AttentionTest {
         // Two bytes behind the block are looked at, too.
         let last = end &- Self.width &- 2
         while true {
-            if Self.mayMatter(base + index), Self.mentionsSession(text, index, index &+ Self.width) { return true }
+            if Self.matters(text, base + index, index) { return true }
             if index == last { break }
             index = index &+ Self.width < last ? index &+ Self.width : last
         }
@@ -66,31 +66,46 @@ package enum AttentionTest {
     private typealias Block = SIMD16<UInt8>
     private static var width: Int { 16 }
 
-    /// Sixteen bytes at once: whether one of them is `;`, `&`, the middle of `temp` in any case, or an underscore with
-    /// letters behind it that one of the names may go on with. Seldom true for nothing, and never for pgbench's texts.
+    @inline(__always) private static func matters(
+        _ text: UnsafeRawBufferPointer, _ bytes: UnsafeRawPointer, _ index: Int
+    ) -> Bool {
+        let marks = Self.marks(bytes)
+        return marks.x | marks.y != 0
+            && (Self.confirms(text, index, marks.x) || Self.confirms(text, index &+ Self.width / 2, marks.y))
+    }
+
+    /// Looks at the bytes that are marked, eight of them at `index`.
+    @inline(never) private static func confirms(
+        _ text: UnsafeRawBufferPointer, _ index: Int, _ marks: UInt64
+    ) -> Bool {
+        var left = marks
+        while left != 0 {
+            let place = index &+ left.trailingZeroBitCount &>> 3
+            if text[place] == 0x3B || Self.confirms(text, place) { return true }
+            left &= left &- 1
+        }
+        return false
+    }
+
+    /// Sixteen bytes at once: marked is `;`, `&`, the middle of `temp` in any case, and an underscore with letters behind
+    /// it that one of the names may go on with.
     ///
     /// Every term is 0 in the lanes where it matches. Comparisons of `SIMD` are not used: the compiler (6.3) makes a
     /// loop over the lanes of each.
-    @inline(__always) private static func mayMatter(_ bytes: UnsafeRawPointer) -> Bool {
+    @inline(__always) private static func marks(_ bytes: UnsafeRawPointer) -> SIMD2<UInt64> {
         let first = bytes.loadUnaligned(as: Block.self)
         let second = (bytes + 1).loadUnaligned(as: Block.self)
         let third = (bytes + 2).loadUnaligned(as: Block.self)
         let middle = ((first | Self.each(0x20)) &- Self.each(0x6D)) | ((second | Self.each(0x20)) &- Self.each(0x70))
-        let underscore = first &- Self.each(0x5F)
-        // a, c, s (and q); then d, o, e (and f, g, l, m, n): those and only those have or lack the same bits.
+        // a, c, s, t (and others up to g and from p to w); then d, e, o, t (and f, g, l to n, u to w): those and only those
+        // have or lack the same bits.
         let name =
-            underscore | ((second | Self.each(0x32)) &- Self.each(0x73))
-            | ((third | Self.each(0x2B)) &- Self.each(0x6F))
-        // b, s (and c, r); then a, t (and d, e, p, q, u).
-        let other =
-            underscore | ((second | Self.each(0x31)) &- Self.each(0x73))
-            | ((third | Self.each(0x35)) &- Self.each(0x75))
+            (first &- Self.each(0x5F)) | ((second | Self.each(0x37)) &- Self.each(0x77))
+            | ((third | Self.each(0x3B)) &- Self.each(0x7F))
         let semicolon = first &- Self.each(0x3B)
         let ampersand = first &- Self.each(0x26)
-        let names = Self.zeros(name) | Self.zeros(other)
-        let marks = Self.zeros(semicolon) | Self.zeros(ampersand) | Self.zeros(middle) | names
-        let halves = unsafeBitCast(marks, to: SIMD2<UInt64>.self)
-        return (halves.x | halves.y) & 0x8080_8080_8080_8080 != 0
+        let marks = Self.zeros(semicolon) | Self.zeros(ampersand) | Self.zeros(middle) | Self.zeros(name)
+        return unsafeBitCast(marks & Self.each(0x80), to: SIMD2<UInt64>.self)
     }
 
     @inline(__always) private static func each(_ byte: UInt8) -> Block { Block(repeating: byte) }
@@ -118,20 +133,12 @@ package enum AttentionTest {
         case 0x26: return Self.begins(text, index, "&\"")
         case 0x5F:
             return Self.begins(text, index, "_advisory_") || Self.begins(text, index, "_config")
-                || Self.begins(text, index, "_settings") || Self.joins(text, index, "prepared", "_statements")
-                || Self.joins(text, index, "terminate", "_backend")
+                || Self.begins(text, index, "_settings") || Self.begins(text, index, "_statements")
+                || Self.begins(text, index, "_terminate_backend")
         // The letter of `temp` that is followed by the rarest one.
         case 0x4D, 0x6D: return index >= 2 && Self.begins(text, index &- 2, "temp")
         default: return false
         }
-    }
-
-    /// Whether one word ends at `index` and another one begins.
-    private static func joins(
-        _ text: UnsafeRawBufferPointer, _ index: Int, _ word: StaticString, _ next: StaticString
-    ) -> Bool {
-        index >= word.utf8CodeUnitCount && Self.begins(text, index, next)
-            && Self.begins(text, index &- word.utf8CodeUnitCount, word)
     }
 
     @inline(__always) private static func begins(
