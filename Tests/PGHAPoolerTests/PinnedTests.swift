@@ -107,6 +107,26 @@ struct PinnedTests {
         #expect(try other.value("SELECT 1") == "1")
     }
 
+    @Test(arguments: [1, 2]) func whoConnectsAgainGetsAnotherProcessIfThereMayBeOne(poolSize: Int) async throws {
+        let rig = try await PoolerRig.start(poolSize: poolSize) { $0.mode = .session }
+        let first = try await self.processThatIsLeft(by: "postgres", rig)
+        #expect(try (rig.client().processID == first) == (poolSize == 1))
+    }
+
+    /// The server lets nobody else in; whoever waits for that gets what there is.
+    @Test func whoConnectsAgainGetsTheSameProcessIfNoOtherCanBeHad() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
+        try await rig.server.query("CREATE ROLE app LOGIN CONNECTION LIMIT 1")
+        let first = try await self.processThatIsLeft(by: "app", rig)
+        #expect(try RawClient.logIn(port: rig.port, user: "app").processID == first)
+    }
+
+    private func processThatIsLeft(by user: String, _ rig: PoolerRig) async throws -> UInt32 {
+        let process = try RawClient.logIn(port: rig.port, user: user).processID
+        while await rig.pooler.statistics().pools[0].serversIdle == 0 { await Task.yield() }
+        return process
+    }
+
     @Test func aDeallocationThatIsSentAgainSucceeds() async throws {
         let rig = try await PoolerRig.start()
         let client = try rig.client()
