@@ -29,7 +29,8 @@ package struct AgentService: Service {
         }
         let (host, port) = try settings.address()
         let token = try settings.token()
-        let directory = try StateDirectory.open(settings.directory, data: settings.data)
+        let directory = try StateDirectory.open(
+            settings.directory, data: settings.data, socketGroup: settings.socketGroup)
         try directory.lock()
         let others = settings.data == nil ? nil : AdoptedServer.programs(directory.data)
         let programs = try await ServerPrograms.find(given: settings.binaryDirectory ?? others)

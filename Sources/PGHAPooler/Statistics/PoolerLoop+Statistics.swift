@@ -56,6 +56,8 @@ extension PoolerLoop {
         result.transaction = pool.pointee.durations.transaction.counts
         result.query = pool.pointee.durations.query.counts
         result.lastPeriod = pool.pointee.period.last
+        result.retries = statistics.retries
+        result.pins = statistics.pinsByReason
         result.errors = pool.pointee.errors.reduce(into: [:]) { $0[$1.key.description] = $1.value }
         return result
     }

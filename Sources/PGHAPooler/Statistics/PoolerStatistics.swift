@@ -45,8 +45,12 @@ package struct PoolerStatistics: Sendable {
         package var wait = DurationCounts()
         package var transaction = DurationCounts()
         package var query = DurationCounts()
-        /// Errors that servers reported, by SQLSTATE.
+        /// Errors that servers reported, or the pooler in a lost server's place, by SQLSTATE.
         package var errors: [String: UInt64] = [:]
+        /// Transactions that went to another server because the first did not run them.
+        package var retries: UInt64 = 0
+        /// Clients that came to keep their server, by the reason's name.
+        package var pins: [String: UInt64] = [:]
     }
 
     /// Merged over all loops, in the order of database, user and standby.
@@ -101,6 +105,8 @@ extension PoolerStatistics.Pool {
         self.transaction += other.transaction
         self.query += other.query
         self.errors.merge(other.errors, uniquingKeysWith: +)
+        self.retries += other.retries
+        self.pins.merge(other.pins, uniquingKeysWith: +)
     }
 }
 

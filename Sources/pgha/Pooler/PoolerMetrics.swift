@@ -75,8 +75,15 @@ struct PoolerMetrics: Sendable {
             "pgha_pooler_reads_refused_total", "Reads that the standby could not do, so that the leader did.",
             \.refusedReads)
         self.metrics.counter(
-            "pgha_pooler_errors_total", "Errors that servers reported to clients.", labels: Self.labels + ["sqlstate"]
+            "pgha_pooler_errors_total", "Errors that servers, or the pooler in place of a lost one, gave to clients.",
+            labels: Self.labels + ["sqlstate"]
         ).replace(pools.flatMap { pool in pool.errors.map { (Self.values(pool) + [$0.key], Double($0.value)) } })
+        counter(
+            "pgha_pooler_retries_total", "Transactions that another server ran because the first had not.", \.retries)
+        self.metrics.counter(
+            "pgha_pooler_pins_total", "Clients that came to keep their server, by reason.",
+            labels: Self.labels + ["reason"]
+        ).replace(pools.flatMap { pool in pool.pins.map { (Self.values(pool) + [$0.key], Double($0.value)) } })
     }
 
     private func setHistograms(_ pools: [PoolerStatistics.Pool]) {
