@@ -13,10 +13,12 @@ import ServiceLifecycle
 package struct ControllerRoutes: Sendable {
     private let controller: Controller
     private let entrance: Entrance
+    private let tls: TLSIdentity?
 
     package init(controller: Controller, token: WireSecret, tls: TLSIdentity? = nil) {
         self.controller = controller
         self.entrance = Entrance(token: token.value, tls: tls)
+        self.tls = tls
     }
 
     package func router() -> Router<PeerContext> {
@@ -34,10 +36,11 @@ package struct ControllerRoutes: Sendable {
     private func addHealth(to router: Router<PeerContext>) {
         router.get("/liveness") { _, _ in HTTPResponse.Status.ok }
         router.get("/readiness") { _, _ in HTTPResponse.Status.ok }
-        router.get("/metrics") { [controller] _, _ in
-            Response(
+        router.get("/metrics") { [controller, tls] _, _ in
+            let text = await controller.metricsText(certificates: tls?.expiries ?? [:])
+            return Response(
                 status: .ok, headers: [.contentType: Metrics.contentType],
-                body: .init(byteBuffer: ByteBuffer(string: await controller.metricsText())))
+                body: .init(byteBuffer: ByteBuffer(string: text)))
         }
         router.get("/nodes/:name/:path") { [controller] request, context in
             let name = try context.parameters.require("name"), path = try context.parameters.require("path")

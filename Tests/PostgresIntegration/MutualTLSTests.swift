@@ -55,6 +55,12 @@ extension RealClusters {
                 try await cluster.pgha("resume")
                 try cluster.startPooler()
                 #expect(try await self.answer(cluster) == "ours")
+                for text in try await cluster.metrics() {
+                    for setting in ["http_tls_cert_file", "http_tls_ca_file"] {
+                        let series = "pgha_tls_certificate_expiry_timestamp_seconds{setting=\"\(setting)\"} 1"
+                        #expect(text.contains(series), "\(text)")
+                    }
+                }
 
                 try await cluster.renewCertificate()
                 kill(try #require(cluster.controllerPID), SIGHUP)
