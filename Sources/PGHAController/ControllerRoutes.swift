@@ -191,11 +191,7 @@ package struct ControllerRoutes: Sendable {
         group.patch("/v1/nodes/:name") { request, context in
             let name = try nodeName(try context.parameters.require("name"))
             let patch = try await decode(NodePatch.self, request, context)
-            guard let node = try await controller.currentSpec()[name] else {
-                throw ControllerRefusal(
-                    code: "unknown_node", message: "there is no node '\(name)'", hint: "See 'pgha node list'.")
-            }
-            return try json(try await controller.accept(.setNode(patch.applied(to: node)), "\(name) changed"))
+            return try json(try await controller.setNode(name, patch))
         }
         group.patch("/v1/config") { request, context in
             try json(try await controller.patchConfig(try await decode(ConfigPatch.self, request, context)))
