@@ -22,6 +22,11 @@ extension ControllerClient {
             "POST", "/v1/poolers/\(Self.escaped(pooler))", PoolerReport(drained: claim.number))
     }
 
+    /// Says how busy the pooler is; counts while its stream is open.
+    package func report(_ figures: PoolerFigures, pooler: String) async throws(ControllerFailure) {
+        let _: Accepted = try await self.send("POST", "/v1/poolers/\(Self.escaped(pooler))/figures", figures)
+    }
+
     /// Unreserved characters stay as they are. Source: RFC 3986, section 2.3.
     static func escaped(_ name: String) -> String {
         name.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(["-", ".", "_", "~"])) ?? name

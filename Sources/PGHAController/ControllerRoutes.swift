@@ -146,10 +146,12 @@ package struct ControllerRoutes: Sendable {
                 try await controller.accept(.switchover(target: target), "switchover begins"), status: .accepted)
         }
         group.post("/v1/poolers/:name") { request, context in
-            let escaped = try context.parameters.require("name")
-            let name = escaped.removingPercentEncoding ?? escaped
             let report = try await decode(PoolerReport.self, request, context)
-            return try json(await controller.poolerReported(name, report))
+            return try json(await controller.poolerReported(try poolerName(context), report))
+        }
+        group.post("/v1/poolers/:name/figures") { request, context in
+            let figures = try await decode(PoolerFigures.self, request, context)
+            return try json(await controller.poolerReported(try poolerName(context), figures))
         }
         group.post("/v1/pause") { _, _ in try json(try await controller.accept(.pause(true), "paused")) }
         group.post("/v1/resume") { _, _ in try json(try await controller.accept(.pause(false), "resumed")) }
@@ -216,6 +218,11 @@ enum NodeHealth {
         default: return nil
         }
     }
+}
+
+private func poolerName(_ context: PeerContext) throws -> String {
+    let escaped = try context.parameters.require("name")
+    return escaped.removingPercentEncoding ?? escaped
 }
 
 private func divergedName(_ context: PeerContext) throws -> DivergedName {

@@ -115,6 +115,7 @@ async function watchAFailover(browser) {
   const before = await status();
   assert.equal(await browser.text("#cluster"), before.cluster);
   assert.deepEqual((await browser.evaluate("[...document.querySelectorAll('.node h3')].map((one) => one.textContent)")).sort(), before.nodes.map((node) => node.name).sort());
+  await eventually("what the pooler says of itself", async () => /\d of \d busy/.test(await browser.text("#poolers")));
   // Long enough for plots.
   await pause(12000);
   await browser.picture("steady");
@@ -166,7 +167,7 @@ async function stayHarmless(browser) {
   report.leader = report.nodes[0].name;
   const event = (name, value) => `event: ${name}\ndata: ${JSON.stringify(value)}\n\n`;
   const history = { entries: [{ unix_us: 1e15, kind: hostile, term: 1, leader: hostile, detail: hostile, duration_ms: 5 }] };
-  const body = event("status", { status: report, procedure: [{ phase: hostile, ms: null }], phase_ms: 5, poolers: [hostile] }) + event("history", history);
+  const body = event("status", { status: report, procedure: [{ phase: hostile, ms: null }], phase_ms: 5, poolers: [{ name: hostile, figures: null, age_ms: null }] }) + event("history", history);
   browser.answer = ({ method, params }) => {
     if (method !== "Fetch.requestPaused") return;
     browser.call("Fetch.fulfillRequest", { requestId: params.requestId, responseCode: 200, responseHeaders: [{ name: "content-type", value: "text/event-stream" }], body: Buffer.from(body).toString("base64") });
