@@ -41,7 +41,7 @@ package struct AgentService: Service {
             adopted: try await Self.adopted(settings, directory, programs),
             gate: settings.isExternal ? GateFiles(root: directory.root + "/gate") : nil, logger: logger, trace: trace)
         self.application = Application(
-            router: AgentRoutes.router(self.agent, entrance: Entrance(token: token.value, tls: settings.tls)),
+            router: AgentRoutes.router(self.agent, token: token.value, tls: settings.tls),
             server: .over(settings.tls),
             configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
             onServerRunning: { channel in

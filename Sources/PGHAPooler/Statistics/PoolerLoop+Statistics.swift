@@ -26,6 +26,7 @@ extension PoolerLoop {
         result.servers = self.servers.count
         result.term = self.topology.term.number
         result.hasLeader = self.topology.leader != nil
+        result.certificates = self.security.expiries
         return result
     }
 

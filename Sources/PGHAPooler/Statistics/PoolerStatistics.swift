@@ -62,6 +62,8 @@ package struct PoolerStatistics: Sendable {
     /// The term of the topology that the first loop has.
     package private(set) var term: UInt64 = 0
     package private(set) var hasLeader = false
+    /// When the first certificate of each file for TLS expires, in seconds since 1970, by the file's setting.
+    package private(set) var certificates: [String: Int] = [:]
 
     init(_ loops: [LoopStatistics]) {
         var merged: [Pool.Key: Pool] = [:]
@@ -75,6 +77,7 @@ package struct PoolerStatistics: Sendable {
         self.pools = merged.values.sorted { $0.key < $1.key }
         self.term = loops.first?.term ?? 0
         self.hasLeader = loops.first?.hasLeader ?? false
+        self.certificates = loops.first?.certificates ?? [:]
     }
 }
 
@@ -123,4 +126,5 @@ struct LoopStatistics: Sendable {
     var servers = 0
     var term: UInt64 = 0
     var hasLeader = false
+    var certificates: [String: Int] = [:]
 }

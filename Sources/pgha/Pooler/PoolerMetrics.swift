@@ -5,14 +5,17 @@ import PGHAPooler
 struct PoolerMetrics: Sendable {
     private static let labels = ["database", "user", "server"]
     private let metrics: Metrics
+    private let certificates: CertificateMetrics
     private let process: ProcessMetrics
 
     init() {
         self.metrics = Metrics()
+        self.certificates = CertificateMetrics(self.metrics)
         self.process = ProcessMetrics(self.metrics)
     }
 
-    func text(_ statistics: PoolerStatistics) -> String {
+    /// `certificates` of the HTTP interface; see ``CertificateMetrics/update(_:)``.
+    func text(_ statistics: PoolerStatistics, certificates: [String: Int] = [:]) -> String {
         self.gauge("pgha_pooler_clients", "Client connections, those that log in included.", statistics.clients)
         self.gauge("pgha_pooler_servers", "Server connections.", statistics.servers)
         self.gauge("pgha_pooler_term", "The term of the leader that is followed.", Int(statistics.term))
@@ -20,6 +23,7 @@ struct PoolerMetrics: Sendable {
         self.setGauges(statistics.pools)
         self.setCounters(statistics.pools)
         self.setHistograms(statistics.pools)
+        self.certificates.update(statistics.certificates.merging(certificates) { $1 })
         self.process.update()
         return self.metrics.text()
     }
