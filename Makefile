@@ -26,7 +26,7 @@ test-versions: build ## Run the tests that need servers on PostgreSQL 16 and 18 
 	@.ci/test-versions $(swift_flags)
 
 .PHONY: test-drivers
-test-drivers: build ## Drivers through the pooler: psql, psycopg, asyncpg, pgjdbc, node-pg: ARGS="--only pgjdbc"
+test-drivers: build ## Drivers through the pooler, and PgBouncer's exporter: ARGS="--only pgjdbc"
 	@python3 Tests/Drivers/drivers.py $(ARGS)
 
 .PHONY: test-psycopg

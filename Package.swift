@@ -95,7 +95,7 @@ let package = Package(
             name: "PGHAAgent",
             dependencies: [
                 "PGHACore", "PGHAPostgres", "PGHASchema", "PGHAObservability", "PGHAClient", "PGHAHTTP", "PGHATLS",
-                "CPGHASystem", hummingbird, lifecycle, log, nioCore,
+                "PGHAWire", "CPGHASystem", hummingbird, lifecycle, log, nioCore,
             ], swiftSettings: strict),
         .target(
             name: "PGHAController",
@@ -127,7 +127,7 @@ let package = Package(
         .target(
             name: "PGHATesting",
             dependencies: [
-                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "PGHATLS", "CPGHASystem", httpClient,
+                "PGHACore", "PGHAPostgres", "PGHAStore", "PGHAClient", "PGHATLS", "CPGHASystem", httpClient, nioCore,
             ],
             swiftSettings: strict),
         // `make bench-failover`: real clusters, the release build, a table and JSON under .build/bench/.

@@ -50,6 +50,19 @@ package enum PGHASchema {
     /// The numbers of the scripts that this database has, one integer a row.
     package static let appliedQuery = "SELECT number FROM pgha.schema_version ORDER BY number"
 
+    /// Takes a role and its password, in clear text or as the verifier that PostgreSQL keeps, for ``setPassword`` in the
+    /// same session. They go as parameters: no text of a statement, in a log or in `pg_stat_activity`, has the secret.
+    package static let takePassword =
+        "SELECT set_config('pgha.role', $1, false), set_config('pgha.secret', $2, false)"
+
+    /// Gives the role of ``takePassword`` its password, inside the server, and forgets it.
+    package static let setPassword = """
+        DO $$ BEGIN
+            EXECUTE format('ALTER ROLE %I PASSWORD %L', current_setting('pgha.role'), current_setting('pgha.secret'));
+        END $$;
+        SELECT set_config('pgha.secret', '', false)
+        """
+
     /// The scripts that a database with `applied` lacks, in the order in which they apply.
     package static func missing(applied: some Sequence<Int>) -> [Script] {
         let known = Set(applied)

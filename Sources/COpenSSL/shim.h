@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 
 // OpenSSL's macros, which Swift cannot see.
 
@@ -66,4 +67,31 @@ static inline int pgha_ssl_has_alpn(const SSL *connection) {
 }
 static inline int pgha_print_rfc2253(BIO *output, const X509_NAME *name) {
     return X509_NAME_print_ex(output, name, 0, XN_FLAG_RFC2253);
+}
+
+/// What the two functions below say where there is no certificate.
+static const int64_t pgha_no_expiry = INT64_MAX;
+
+static inline int64_t pgha_earlier_expiry(int64_t known, const X509 *certificate) {
+    struct tm parts;
+    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return known;
+    int64_t expiry = (int64_t)timegm(&parts);
+    return expiry < known ? expiry : known;
+}
+/// When the first of the own certificate and its chain expires, in seconds since 1970.
+static inline int64_t pgha_ssl_ctx_expiry(SSL_CTX *context) {
+    int64_t expiry = pgha_earlier_expiry(pgha_no_expiry, SSL_CTX_get0_certificate(context));
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(context, &chain);
+    for (int i = 0; i < sk_X509_num(chain); i++) expiry = pgha_earlier_expiry(expiry, sk_X509_value(chain, i));
+    return expiry;
+}
+/// When the first of the trusted authorities expires, in seconds since 1970. Before connections use the context: their
+/// look-ups sort what this walks over.
+static inline int64_t pgha_ssl_ctx_authority_expiry(SSL_CTX *context) {
+    int64_t expiry = pgha_no_expiry;
+    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++)
+        expiry = pgha_earlier_expiry(expiry, X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i)));
+    return expiry;
 }

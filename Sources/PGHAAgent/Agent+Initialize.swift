@@ -3,6 +3,7 @@ import PGHAClient
 import PGHACore
 import PGHAPostgres
 import PGHASchema
+import PGHAWire
 
 extension Agent {
     /// Makes the cluster's first server and runs it behind the fence. Each step can be repeated: after an
@@ -134,9 +135,9 @@ extension Agent {
             applied = try await self.local.query(PGHASchema.appliedQuery).map { try $0.int("number") }
         }
         for script in PGHASchema.missing(applied: applied) { try await self.local.script(script.transaction) }
-        try await self.setPassword(control, of: "pgha_control")
-        try await self.setPassword(replica, of: "pgha_replica")
-        try await self.setPassword(pooler, of: "pgha_pooler")
+        try await self.setVerifier(of: "pgha_control", from: control)
+        try await self.setVerifier(of: "pgha_replica", from: replica)
+        try await self.setVerifier(of: "pgha_pooler", from: pooler)
         // pg_rewind needs a checkpoint on the new primary first (DESIGN section 5, rejoin).
         try await self.local.script("GRANT pg_checkpoint TO pgha_replica")
     }
@@ -145,7 +146,7 @@ extension Agent {
         let name = quoteIdentifier(role.name)
         let exists = try await self.local.query("SELECT FROM pg_roles WHERE rolname = $1", [role.name])
         if exists.isEmpty { try await self.local.script("CREATE ROLE \(name) LOGIN") }
-        try await self.setPassword(role.password, of: role.name)
+        if let password = role.password { try await self.setPassword(password.value, of: role.name) }
     }
 
     private func createDatabase(_ database: DatabaseSetup) async throws {
@@ -155,18 +156,17 @@ extension Agent {
         try await self.local.script("CREATE DATABASE \(quoteIdentifier(database.name))\(owner)")
     }
 
-    /// The password goes as a parameter and reaches `ALTER ROLE` inside the server, so that no statement text,
-    /// in the log or in `pg_stat_activity`, holds it. The session logs no statements anyway.
-    private func setPassword(_ password: WireSecret?, of role: String) async throws {
+    private func setVerifier(of role: String, from password: WireSecret?) async throws {
         guard let password else { return }
-        _ = try await self.local.query(
-            "SELECT set_config('pgha.role', $1, false), set_config('pgha.secret', $2, false)", [role, password.value])
-        try await self.local.script(
-            """
-            DO $$ BEGIN
-                EXECUTE format('ALTER ROLE %I PASSWORD %L', current_setting('pgha.role'), current_setting('pgha.secret'));
-            END $$
-            """)
-        _ = try await self.local.query("SELECT set_config('pgha.secret', '', false)")
+        let verifier = await Offload.run {
+            SCRAMVerifier.ofRole(password: PGHAWire.Secret(Array(password.value.utf8))).text
+        }
+        try await self.setPassword(verifier.withBytes { String(decoding: $0, as: UTF8.self) }, of: role)
+    }
+
+    /// The session logs no statements.
+    private func setPassword(_ password: String, of role: String) async throws {
+        _ = try await self.local.query(PGHASchema.takePassword, [role, password])
+        try await self.local.script(PGHASchema.setPassword)
     }
 }

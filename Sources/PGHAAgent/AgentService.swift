@@ -29,7 +29,8 @@ package struct AgentService: Service {
         }
         let (host, port) = try settings.address()
         let token = try settings.token()
-        let directory = try StateDirectory.open(settings.directory, data: settings.data)
+        let directory = try StateDirectory.open(
+            settings.directory, data: settings.data, socketGroup: settings.socketGroup)
         try directory.lock()
         let others = settings.data == nil ? nil : AdoptedServer.programs(directory.data)
         let programs = try await ServerPrograms.find(given: settings.binaryDirectory ?? others)
@@ -40,7 +41,7 @@ package struct AgentService: Service {
             adopted: try await Self.adopted(settings, directory, programs),
             gate: settings.isExternal ? GateFiles(root: directory.root + "/gate") : nil, logger: logger, trace: trace)
         self.application = Application(
-            router: AgentRoutes.router(self.agent, entrance: Entrance(token: token.value, tls: settings.tls)),
+            router: AgentRoutes.router(self.agent, token: token.value, tls: settings.tls),
             server: .over(settings.tls),
             configuration: .init(address: .hostname(host, port: port), serverName: "pgha"),
             onServerRunning: { channel in

@@ -21,6 +21,8 @@ package struct AgentSettings: Sendable {
     package var stopsServer: Bool
     /// Whether a gate in another container starts PostgreSQL.
     package var isExternal: Bool
+    /// The group that may reach the server's Unix socket; nil: nobody else.
+    package var socketGroup: String?
     /// Nil: plain HTTP.
     package var tls: TLSIdentity?
 
@@ -29,7 +31,7 @@ package struct AgentSettings: Sendable {
     package init(
         node: NodeName, directory: String, data: String? = nil, listen: String = AgentSettings.defaultListen,
         tokenFile: String, binaryDirectory: String? = nil, stopsServer: Bool = false, isExternal: Bool = false,
-        tls: TLSIdentity? = nil
+        socketGroup: String? = nil, tls: TLSIdentity? = nil
     ) {
         self.node = node
         self.directory = directory
@@ -39,6 +41,7 @@ package struct AgentSettings: Sendable {
         self.binaryDirectory = binaryDirectory
         self.stopsServer = stopsServer
         self.isExternal = isExternal
+        self.socketGroup = socketGroup
         self.tls = tls
     }
 

@@ -89,15 +89,19 @@ package struct NodePatch: Hashable, Sendable, Codable {
     package var nofailover: Bool?
     package var nosync: Bool?
     package var noread: Bool?
+    /// Where the node's agent is now.
+    package var agent: String?
 
     package init(
-        priority: Int? = nil, zone: String? = nil, nofailover: Bool? = nil, nosync: Bool? = nil, noread: Bool? = nil
+        priority: Int? = nil, zone: String? = nil, nofailover: Bool? = nil, nosync: Bool? = nil, noread: Bool? = nil,
+        agent: String? = nil
     ) {
         self.priority = priority
         self.zone = zone
         self.nofailover = nofailover
         self.nosync = nosync
         self.noread = noread
+        self.agent = agent
     }
 
     /// `node` with these changes.
@@ -108,6 +112,7 @@ package struct NodePatch: Hashable, Sendable, Codable {
         if let nofailover = self.nofailover { node.nofailover = nofailover }
         if let nosync = self.nosync { node.nosync = nosync }
         if let noread = self.noread { node.noread = noread }
+        if let agent = self.agent { node.agent = agent }
         return node
     }
 }

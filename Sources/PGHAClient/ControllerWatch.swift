@@ -29,10 +29,10 @@ package struct WatchReport: Hashable, Sendable, Codable {
     package var procedure: [Step]
     /// How long the phase of the status lasts.
     package var phaseMilliseconds: Int64
-    /// The names of the poolers that follow this controller.
-    package var poolers: [String]
+    /// The poolers that follow this controller, by name.
+    package var poolers: [Pooler]
 
-    package init(status: StatusReport, procedure: [Step], phaseMilliseconds: Int64, poolers: [String]) {
+    package init(status: StatusReport, procedure: [Step], phaseMilliseconds: Int64, poolers: [Pooler]) {
         self.status = status
         self.procedure = procedure
         self.phaseMilliseconds = phaseMilliseconds
@@ -55,13 +55,16 @@ package struct LagSample: Hashable, Sendable, Codable {
     package var wal: UInt64?
     /// Bytes behind the leader, for each other node; left out where unknown.
     package var lag: [String: UInt64]
+    /// Transactions that ended at all poolers, for each second; nil where no pooler said anything of late.
+    package var transactions: Double?
 
-    package init(_ status: ClusterStatus, unixMilliseconds: Int64) {
+    package init(_ status: ClusterStatus, transactions: Double? = nil, unixMilliseconds: Int64) {
         let leader = status.nodes.first { $0.spec.name == status.leader && $0.state == "leading" }
         self.unixMilliseconds = unixMilliseconds
         self.leader = leader?.spec.name.text
         self.wal = leader?.position?.byteOffset
         self.lag = [:]
+        self.transactions = transactions
         for node in status.nodes { if let bytes = node.lagBytes { self.lag[node.spec.name.text] = bytes } }
     }
 
@@ -71,10 +74,11 @@ package struct LagSample: Hashable, Sendable, Codable {
         try container.encode(self.leader, forKey: .leader)
         try container.encode(self.wal, forKey: .wal)
         try container.encode(self.lag, forKey: .lag)
+        try container.encode(self.transactions, forKey: .transactions)
     }
 
     enum CodingKeys: String, CodingKey {
-        case leader, wal, lag
+        case leader, wal, lag, transactions
         case unixMilliseconds = "unix_ms"
     }
 }

@@ -3,18 +3,36 @@ import PGHACore
 
 /// `pgha status` as people read it. What is unknown says so.
 package enum StatusView {
-    /// Header, table of nodes, problems.
-    package static func lines(_ report: StatusReport) -> [Line] {
-        var lines = self.header(report)
-        if !report.nodes.isEmpty { lines += [""] + self.table(report).lines }
+    /// Bytes of lag that stand out.
+    static let muchLag: UInt64 = 16 << 20
+    private static let labelWidth = 12
+    /// A whole progress such as `rewind: 1024/2048 kB (50%) copied` fits; a line of a server's log does not.
+    private static let stateWidth = 40
+
+    /// Header, table of nodes, problems. With `columns` no wider than that: sentences go on in the next line, and the
+    /// table does without what matters least. `also` is one more row of the header.
+    package static func lines(
+        _ report: StatusReport, columns: Int? = nil, also row: (String, [Styled])? = nil
+    ) -> [Line] {
+        var lines = self.header(report, also: row).flatMap { $0.wrapped(to: columns, indent: self.labelWidth) }
+        if !report.nodes.isEmpty {
+            let table = self.table(report)
+            lines +=
+                [""]
+                + (columns.map { table.fitting($0, without: ["ADDRESS", "LSN", "TL", "SYNC", "SEEN"]) } ?? table).lines
+        }
         let problems = report.nodes.flatMap { node in node.problems.map { (node.name, $0) } }
         if !problems.isEmpty {
-            lines += [""] + problems.map { [Styled($0, .strong), "  ", Styled($1, .warning)] }
+            lines += [""]
+            lines += problems.flatMap { name, problem in
+                Line([Styled(name, .strong), "  ", Styled(problem, .warning)]).wrapped(
+                    to: columns, indent: name.count + 2)
+            }
         }
         return lines
     }
 
-    private static func header(_ report: StatusReport) -> [Line] {
+    private static func header(_ report: StatusReport, also row: (String, [Styled])?) -> [Line] {
         guard report.cluster != nil || report.phase != "none" else {
             return ["There is no cluster yet.", [Styled("Make one with 'pgha init -f FILE'.", .faint)]]
         }
@@ -32,7 +50,8 @@ package enum StatusView {
         if !report.controller.leading {
             rows.append(("controller", [Styled("this one does not lead: what it shows may be old", .warning)]))
         }
-        return rows.map { Line([Styled($0.padded(to: 12), .faint)] + $1) }
+        if let row { rows.insert(row, at: 4) }
+        return rows.map { Line([Styled($0.padded(to: self.labelWidth), .faint)] + $1) }
     }
 
     private static func leader(_ report: StatusReport) -> [Styled] {
@@ -71,7 +90,8 @@ package enum StatusView {
         table.rows = report.nodes.map { node in
             [
                 Styled(node.name, node.name == report.leader ? .strong : .plain),
-                Styled(node.role, self.emphasis(role: node.role)), Styled(node.state, self.emphasis(node)),
+                Styled(node.role, self.emphasis(role: node.role)),
+                Styled(self.shortened(node.state), self.emphasis(node)),
                 Styled(node.sync), Styled(node.timeline.map(String.init) ?? "-"), Styled(node.lsn ?? "-"),
                 self.lag(node), self.seen(node), Styled("\(node.host):\(node.port)"),
             ]
@@ -79,11 +99,15 @@ package enum StatusView {
         return table
     }
 
+    private static func shortened(_ state: String) -> String {
+        state.count > self.stateWidth ? state.prefix(self.stateWidth - 1) + "…" : state
+    }
+
     private static func lag(_ node: StatusReport.Node) -> Styled {
         guard let bytes = node.lagBytes else { return node.sync == "leader" ? "-" : "unknown" }
         let seconds = node.lagSeconds ?? 0
         let time = seconds >= 1 && bytes > 0 ? ", \(HumanUnits.age(.seconds(seconds)))" : ""
-        return Styled(HumanUnits.bytes(bytes) + time, bytes >= 16 << 20 ? .warning : .plain)
+        return Styled(HumanUnits.bytes(bytes) + time, bytes >= self.muchLag ? .warning : .plain)
     }
 
     private static func seen(_ node: StatusReport.Node) -> Styled {

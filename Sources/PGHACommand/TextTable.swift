@@ -7,6 +7,17 @@ package struct TextTable: Sendable {
 
     package init(_ columns: [(title: String, alignment: Alignment)]) { self.columns = columns }
 
+    /// The table without as many of the columns of these titles, in this order, as make it at most `width` wide.
+    func fitting(_ width: Int, without titles: [String]) -> TextTable {
+        var table = self
+        for title in titles where (table.lines.map(\.width).max() ?? 0) > width {
+            guard let index = table.columns.firstIndex(where: { $0.title == title }) else { continue }
+            table.columns.remove(at: index)
+            for row in table.rows.indices { table.rows[row].remove(at: index) }
+        }
+        return table
+    }
+
     /// The title line and one line per row; nothing follows the last cell of a line.
     package var lines: [Line] {
         let widths = self.columns.indices.map { index in

@@ -14,11 +14,11 @@ extension Controller {
         return status
     }
 
-    /// For Prometheus.
-    package func metricsText() async -> String {
+    /// For Prometheus. `certificates`: seconds since 1970 at which they expire, by setting.
+    package func metricsText(certificates: [String: Int]) async -> String {
         var details = ControllerMetrics.Details(
             risk: self.coordinator.risk(at: self.now), slots: self.coordinator.slots(at: self.now),
-            plan: try? await self.plan(target: nil))
+            plan: try? await self.plan(target: nil), certificates: certificates)
         let phase = self.past.phase
         if !RecentPast.isResting(phase.name) { details.phaseAge = self.now - phase.since }
         return self.metrics.text(self.status(), leading: self.coordinator.halted == nil, details: details)

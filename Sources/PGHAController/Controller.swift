@@ -39,6 +39,7 @@ package actor Controller {
     private(set) var changes: UInt64 = 0
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private(set) var poolers = PoolerRoster()
+    private(set) var poolerBoard = PoolerBoard()
     let metrics = ControllerMetrics()
     /// For metrics and the status page.
     var past = RecentPast()
@@ -150,6 +151,7 @@ package actor Controller {
     func poolerLeft(_ name: String) {
         self.poolers.left(name)
         self.coordinator.hasPoolers = !self.poolers.isEmpty
+        self.poolerBoard.forget(allBut: self.poolers.names)
         self.logger.info("pooler gone", metadata: ["pooler": "\(name)"])
         self.endDrain()
     }
@@ -159,6 +161,12 @@ package actor Controller {
         self.logger.debug("pooler drained", metadata: ["pooler": "\(name)", "claim": "\(report.drained)"])
         self.endDrain()
         return Accepted(message: "noted", term: report.drained)
+    }
+
+    package func poolerReported(_ name: String, _ figures: PoolerFigures) -> Accepted {
+        // Who does not follow is not shown, and would be kept for ever.
+        if self.poolers.names.contains(name) { self.poolerBoard.note(figures, of: name, at: self.now) }
+        return Accepted(message: "noted", term: figures.term)
     }
 
     /// Goes on with a switchover as soon as no pooler has a transaction left on the old leader.

@@ -20,6 +20,7 @@ package struct ControllerMetrics: Sendable {
     private let switchovers: Counter
     private let switchoverDuration: Histogram
     private let phases: Histogram
+    private let certificates: CertificateMetrics
     private let process: ProcessMetrics
 
     package init() {
@@ -37,6 +38,7 @@ package struct ControllerMetrics: Sendable {
             "pgha_switchover_duration_seconds", "From the claim to the open rule.")
         self.phases = self.metrics.histogram(
             "pgha_procedure_phase_duration_seconds", "How long procedures spent in each phase.", labels: ["phase"])
+        self.certificates = CertificateMetrics(self.metrics)
         self.process = ProcessMetrics(self.metrics)
         for reason in ["automatic", "requested", "forced"] { self.failovers.increment([reason], by: 0) }
     }
@@ -78,6 +80,7 @@ package struct ControllerMetrics: Sendable {
         self.setCluster(status, leading: leading)
         self.setDetails(status, details)
         self.setNodes(status.nodes)
+        self.certificates.update(details.certificates)
         self.process.update()
         return self.metrics.text()
     }
@@ -90,14 +93,18 @@ package struct ControllerMetrics: Sendable {
         package var slots: [SlotStatus]
         /// What a failover would do now; nil without a cluster.
         package var plan: FailoverPlan?
+        /// See ``CertificateMetrics/update(_:)``.
+        package var certificates: [String: Int]
 
         package init(
-            risk: ClusterRisk? = nil, phaseAge: Duration? = nil, slots: [SlotStatus] = [], plan: FailoverPlan? = nil
+            risk: ClusterRisk? = nil, phaseAge: Duration? = nil, slots: [SlotStatus] = [], plan: FailoverPlan? = nil,
+            certificates: [String: Int] = [:]
         ) {
             self.risk = risk
             self.phaseAge = phaseAge
             self.slots = slots
             self.plan = plan
+            self.certificates = certificates
         }
     }
 

@@ -13,10 +13,12 @@ import ServiceLifecycle
 package struct ControllerRoutes: Sendable {
     private let controller: Controller
     private let entrance: Entrance
+    private let tls: TLSIdentity?
 
     package init(controller: Controller, token: WireSecret, tls: TLSIdentity? = nil) {
         self.controller = controller
         self.entrance = Entrance(token: token.value, tls: tls)
+        self.tls = tls
     }
 
     package func router() -> Router<PeerContext> {
@@ -34,10 +36,11 @@ package struct ControllerRoutes: Sendable {
     private func addHealth(to router: Router<PeerContext>) {
         router.get("/liveness") { _, _ in HTTPResponse.Status.ok }
         router.get("/readiness") { _, _ in HTTPResponse.Status.ok }
-        router.get("/metrics") { [controller] _, _ in
-            Response(
+        router.get("/metrics") { [controller, tls] _, _ in
+            let text = await controller.metricsText(certificates: tls?.expiries ?? [:])
+            return Response(
                 status: .ok, headers: [.contentType: Metrics.contentType],
-                body: .init(byteBuffer: ByteBuffer(string: await controller.metricsText())))
+                body: .init(byteBuffer: ByteBuffer(string: text)))
         }
         router.get("/nodes/:name/:path") { [controller] request, context in
             let name = try context.parameters.require("name"), path = try context.parameters.require("path")
@@ -143,10 +146,12 @@ package struct ControllerRoutes: Sendable {
                 try await controller.accept(.switchover(target: target), "switchover begins"), status: .accepted)
         }
         group.post("/v1/poolers/:name") { request, context in
-            let escaped = try context.parameters.require("name")
-            let name = escaped.removingPercentEncoding ?? escaped
             let report = try await decode(PoolerReport.self, request, context)
-            return try json(await controller.poolerReported(name, report))
+            return try json(await controller.poolerReported(try poolerName(context), report))
+        }
+        group.post("/v1/poolers/:name/figures") { request, context in
+            let figures = try await decode(PoolerFigures.self, request, context)
+            return try json(await controller.poolerReported(try poolerName(context), figures))
         }
         group.post("/v1/pause") { _, _ in try json(try await controller.accept(.pause(true), "paused")) }
         group.post("/v1/resume") { _, _ in try json(try await controller.accept(.pause(false), "resumed")) }
@@ -188,11 +193,7 @@ package struct ControllerRoutes: Sendable {
         group.patch("/v1/nodes/:name") { request, context in
             let name = try nodeName(try context.parameters.require("name"))
             let patch = try await decode(NodePatch.self, request, context)
-            guard let node = try await controller.currentSpec()[name] else {
-                throw ControllerRefusal(
-                    code: "unknown_node", message: "there is no node '\(name)'", hint: "See 'pgha node list'.")
-            }
-            return try json(try await controller.accept(.setNode(patch.applied(to: node)), "\(name) changed"))
+            return try json(try await controller.setNode(name, patch))
         }
         group.patch("/v1/config") { request, context in
             try json(try await controller.patchConfig(try await decode(ConfigPatch.self, request, context)))
@@ -217,6 +218,11 @@ enum NodeHealth {
         default: return nil
         }
     }
+}
+
+private func poolerName(_ context: PeerContext) throws -> String {
+    let escaped = try context.parameters.require("name")
+    return escaped.removingPercentEncoding ?? escaped
 }
 
 private func divergedName(_ context: PeerContext) throws -> DivergedName {

@@ -47,7 +47,7 @@ function render() {
   const link = status === null ? "connecting" : isOld ? `no news for ${view.age(Math.floor(quiet))}` : "live";
   find("link").dataset.tone = status === null ? "unknown" : isOld ? "bad" : "ok";
   draw("link", link, (text) => text);
-  for (const id of ["answers", "tree", "procedure"]) find(id).classList.toggle("old", isOld);
+  for (const id of ["answers", "tree", "procedure", "throughput", "poolers"]) find(id).classList.toggle("old", isOld);
   document.title = `${view.glyphs[said.tone]} ${status?.cluster ?? "pgha"}: ${said.headline}`;
   if (status === null) return;
   draw("cluster", status.cluster ?? "pgha", (text) => text);
@@ -55,7 +55,8 @@ function render() {
   draw("answers", view.answers(status, heard.plan, heard.phaseSeconds), (list) => list.map(answer));
   drawProcedure();
   draw("tree", [status.leader, status.nodes, heard.samples.at(-1)?.unix_ms], () => tree(status));
-  draw("poolers", heard.poolers, (names) => (names.length > 0 ? `Poolers that follow: ${names.join(", ")}` : "No pooler follows this controller."));
+  draw("throughput", heard.poolers.length > 0 ? heard.samples.at(-1)?.unix_ms ?? 0 : null, (at) => (at === null ? "" : plot("transactions", view.transactionSeries(heard.samples), (value) => `${view.rate(value)}/s`)));
+  draw("poolers", view.poolerRows(heard.poolers), poolers);
   draw("history", heard.history, (entries) => entries.map(entry));
   draw("node", status.nodes.map((node) => node.name), (names) => [element("option", { value: "" }, "the best one"), ...names.map((name) => element("option", { value: name }, name))]);
 }
@@ -104,6 +105,15 @@ function plot(what, values, unit) {
     shape("svg", { class: "spark", viewBox: "0 0 300 40", preserveAspectRatio: "none", role: "img", "aria-label": said },
       shape("line", { class: "base", x1: 0, x2: 300, y1: 40, y2: 40 }), shape("path", { class: "area", d: area }), shape("path", { class: "line", d: line })),
     element("p", { class: "faint", "aria-hidden": "true" }, said));
+}
+
+function poolers(rows) {
+  if (rows.length === 0) return element("p", { class: "faint" }, "No pooler follows this controller.");
+  const titles = ["Pooler", "Transactions/s", "Statements/s", "Errors/s", "Clients", "Waiting", "Longest wait", "Servers", ""];
+  return element("table", { class: "figures" },
+    element("thead", {}, element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)))),
+    element("tbody", {}, ...rows.map(({ name, tone, cells, note }) => element("tr", { "data-tone": tone },
+      element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell)), element("td", { class: "note" }, note)))));
 }
 
 function entry({ unix_us: at, kind, term, leader, duration_ms: ms, detail }) {

@@ -149,12 +149,39 @@ export function steps(procedure) {
   }));
 }
 
+/** `0`, `0.4`, `12`, `3456`, `12.3 k`: so many in a second. */
+export function rate(value) {
+  if (value === null || value === undefined) return "unknown";
+  if (value >= 10000) return `${Number((value / 1000).toFixed(1))} k`;
+  return String(value < 10 ? Number(value.toFixed(1)) : Math.round(value));
+}
+
+/** Two reports of a pooler that did not come. */
+export const POOLER_OLD_AFTER = 12;
+
+/** A row for each pooler that follows: what it last said of itself, and what is wrong with that. */
+export function poolerRows(poolers) {
+  return poolers.map(({ name, figures, age_ms: ms }) => {
+    if (!figures) return { name, tone: "unknown", cells: Array(7).fill("–"), note: "has said nothing yet" };
+    const wait = figures.waiting > 0 ? took(figures.longest_wait_ms) : "";
+    const cells = [rate(figures.transactions_per_second), rate(figures.statements_per_second), rate(figures.errors_per_second),
+      String(figures.clients), String(figures.waiting), wait, `${figures.servers_active} of ${figures.servers} busy`];
+    if (ms > POOLER_OLD_AFTER * 1000) return { name, tone: "unknown", cells, note: `as of ${age(Math.floor(ms / 1000))} ago` };
+    if (!figures.has_leader) return { name, tone: "bad", cells, note: "knows no leader" };
+    const isSlow = figures.waiting > 0 && figures.longest_wait_ms >= 1000;
+    return { name, tone: isSlow ? "warn" : "ok", cells, note: isSlow ? "clients wait" : "" };
+  });
+}
+
 /** Samples in 15 minutes; what is older than the controller is unknown. */
 export const SAMPLES = 180;
 const padded = (values) => [...Array(Math.max(0, SAMPLES - values.length)).fill(null), ...values].slice(-SAMPLES);
 
 /** One number for each sample: lag of a node in bytes, null where it was unknown. */
 export const lagSeries = (samples, name) => padded(samples.map((sample) => sample.lag[name] ?? null));
+
+/** Transactions a second at all poolers. */
+export const transactionSeries = (samples) => padded(samples.map((sample) => sample.transactions ?? null));
 
 /** Bytes of WAL a second between samples; null over gaps, and where another server's WAL is measured. */
 export function rateSeries(samples) {

@@ -49,6 +49,15 @@ package final class TLSIdentity: Sendable {
     /// Until when the certificate of this process is valid, in seconds since 1970; nil without one.
     package var expires: Int? { self.current.withLock { $0.expires } }
 
+    /// When the first certificate of each file that is in use expires, in seconds since 1970, by the file's setting.
+    package var expiries: [String: Int] {
+        let (own, authority) = self.current.withLock { ($0.expires, $0.authorityExpires) }
+        var expiries: [String: Int] = [:]
+        expiries["http_tls_cert_file"] = own
+        expiries["http_tls_ca_file"] = authority
+        return expiries
+    }
+
     /// Where paths are added: over TLS, whatever was written, since nothing travels in the clear once there is an
     /// identity; without a slash at its end.
     package static func address(_ url: String, _ identity: TLSIdentity?) -> String {
@@ -69,6 +78,7 @@ private struct Loaded {
     let client: TLSConfiguration
     let server: NIOSSLContext?
     let expires: Int?
+    let authorityExpires: Int?
 
     init(_ files: TLSFiles) throws(TLSFailure) {
         // Before reading: what changes meanwhile is seen at the next look.
@@ -77,6 +87,7 @@ private struct Loaded {
         var client = TLSConfiguration.makeClientConfiguration()
         client.minimumTLSVersion = .tlsv12
         if let authorities { client.trustRoots = .certificates(authorities) }
+        self.authorityExpires = authorities.flatMap(Self.firstExpiry)
         guard let certificate = files.certificate, let keyPath = files.key else {
             (self.client, self.server, self.expires) = (client, nil, nil)
             return
@@ -97,7 +108,12 @@ private struct Loaded {
         }
         self.client = client
         self.server = try Self.context(server, certificate: certificate, key: keyPath)
-        self.expires = chain.first.map { Int($0.notValidAfter) }
+        self.expires = Self.firstExpiry(chain)
+    }
+
+    /// Of a chain no link may be missing, and what one of several authorities has signed ends with it.
+    private static func firstExpiry(_ certificates: [NIOSSLCertificate]) -> Int? {
+        certificates.map { Int($0.notValidAfter) }.min()
     }
 
     private static func certificates(_ path: String) throws(TLSFailure) -> [NIOSSLCertificate] {

@@ -66,7 +66,7 @@ extension ScratchCluster {
             applicationName: "pooled")
     }
 
-    private var poolerHost: String {
+    var poolerHost: String {
         self.network == nil ? "127.0.0.1" : ScratchNetwork.address(self.index(of: .pooler))
     }
 

@@ -1,4 +1,5 @@
 internal import AsyncHTTPClient
+internal import NIOCore
 package import PGHAClient
 internal import PGHATLS
 
@@ -29,6 +30,21 @@ extension ScratchCluster {
     /// Gives the processes a new certificate in the old one's place.
     package func renewCertificate() async throws {
         try await self.certificates?.issue("process", names: "IP:127.0.0.1")
+    }
+
+    /// What controller, agents and pooler say to Prometheus.
+    package func metrics() async throws -> [String] {
+        let hosts = [Self.controllerHost(self.options)] + self.nodes.map(\.host) + [self.poolerHost]
+        let ports = [self.controllerPort] + self.nodes.map(\.agentPort) + [self.poolerPorts[2]]
+        let identity = try Self.operatorIdentity(self.certificates)
+        var texts: [String] = []
+        for (host, port) in zip(hosts, ports) {
+            var request = HTTPClientRequest(url: TLSIdentity.address("http://\(host):\(port)", identity) + "/metrics")
+            request.tlsConfiguration = identity?.client
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+            texts.append(String(buffer: try await response.body.collect(upTo: 1 << 20)))
+        }
+        return texts
     }
 
     /// Somebody who bears the token, trusts the cluster's authority, and has no certificate.

@@ -43,6 +43,11 @@ package final class ScratchCluster: Sendable {
         package let host: String
     }
 
+    /// Of the roles of pgha, generated as the demo does it.
+    package static let passwords = Dictionary(
+        uniqueKeysWithValues: ["pgha_control", "pgha_replica", "pgha_pooler"].map { role in
+            (role, (0..<40).map { _ in String(UInt8.random(in: 0..<16), radix: 16) }.joined())
+        })
     /// Superuser of the tests, with the password of the same name.
     package static let user = "test"
 
@@ -106,7 +111,7 @@ package final class ScratchCluster: Sendable {
         try writeFile("\(directory)/token", Self.token)
         try writeFile(
             "\(directory)/passfile",
-            "*:*:*:pgha_control:control\n*:*:*:pgha_replica:replica\n*:*:*:pgha_pooler:pooler\n")
+            Self.passwords.map { "*:*:*:\($0.key):\($0.value)\n" }.joined())
         try makeDirectory("\(directory)/controller")
         self.client = ControllerClient(
             baseURL: "http://\(Self.controllerHost(options)):\(self.controllerPort)",

@@ -24,6 +24,7 @@ struct AgentCommand: AsyncParsableCommand {
     @Option(help: .setting("pg_bindir", of: .agent)) var pgBindir: String?
     @Option(help: .setting("supervise", of: .agent)) var supervise: String?
     @Option(help: .setting("at_exit", of: .agent)) var atExit: String?
+    @Option(help: .setting("socket_group", of: .agent)) var socketGroup: String?
     @OptionGroup var tls: HTTPTLSOptions
 
     @OptionGroup var options: ServiceOptions
@@ -35,14 +36,14 @@ struct AgentCommand: AsyncParsableCommand {
                 [
                     "node": self.node, "dir": self.dir, "data": self.data, "listen": self.listen,
                     "token_file": self.tokenFile, "pg_bindir": self.pgBindir, "supervise": self.supervise,
-                    "at_exit": self.atExit,
+                    "at_exit": self.atExit, "socket_group": self.socketGroup,
                 ].merging(self.tls.flags) { $1 }))
         let tls = try configuration.tls.identity()
         let settings = AgentSettings(
             node: configuration.node, directory: configuration.directory, data: configuration.data,
             listen: configuration.listen.description, tokenFile: configuration.tokenFile,
             binaryDirectory: configuration.binaryDirectory, stopsServer: configuration.stopsServer,
-            isExternal: configuration.isExternal, tls: tls)
+            isExternal: configuration.isExternal, socketGroup: configuration.socketGroup, tls: tls)
         let logger = configuration.log.start(label: "pgha.agent")
         let service: AgentService
         do {

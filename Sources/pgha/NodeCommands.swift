@@ -84,22 +84,36 @@ extension NodeCommandLine {
     }
 
     struct Set: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Change what a node may do.")
+        static let configuration = CommandConfiguration(abstract: "Change what a node may do, or where its agent is.")
 
         @Argument(help: "The node to change.")
         var name: NodeName
 
         @OptionGroup var traits: NodeTraits
+
+        @Option(
+            help: ArgumentHelp(
+                "Where the node's agent is now, http://host:8433. It must answer there, with the directory that it had.",
+                valueName: "url"))
+        var agent: String?
+
         @OptionGroup var options: ControllerOptions
 
+        private var patch: NodePatch {
+            var patch = self.traits.patch
+            patch.agent = self.agent
+            return patch
+        }
+
         func validate() throws {
-            guard self.traits.patch != NodePatch() else {
-                throw ValidationError("Nothing to change: give --priority, --zone, --nofailover, --nosync or --noread.")
+            guard self.patch != NodePatch() else {
+                throw ValidationError(
+                    "Nothing to change: give --priority, --zone, --nofailover, --nosync, --noread or --agent.")
             }
         }
 
         func run() async throws {
-            let accepted = try await self.options.client().setNode(self.name, self.traits.patch)
+            let accepted = try await self.options.client().setNode(self.name, self.patch)
             try self.options.show(accepted, [[Styled(accepted.message)]])
         }
     }

@@ -19,9 +19,6 @@ struct StatusCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Go on showing it, with what changes; JSON: one line for each change.")
     var watch = false
 
-    @Option(help: ArgumentHelp("With --watch: time between two looks.", valueName: "duration"))
-    var interval: DurationArgument = DurationArgument(.milliseconds(250))
-
     func run() async throws {
         let client = try self.options.client()
         guard self.watch else {
@@ -29,85 +26,8 @@ struct StatusCommand: AsyncParsableCommand {
             try self.options.show(report, StatusView.lines(report))
             return
         }
-        var watcher = StatusWatcher(client: client, format: self.options.output, interval: self.interval.duration)
+        var watcher = StatusWatcher(client: client, format: self.options.output)
         try await watcher.run()
-    }
-}
-
-/// Shows the status again and again, and each change once.
-struct StatusWatcher {
-    let client: ControllerClient
-    let format: OutputFormat
-    let interval: Duration
-
-    private let terminal = Terminal.standardOutput
-    private var last: StatusReport?
-    /// When `last` came.
-    private var lastSeen = ""
-    private var isReachable = true
-    private var block: LiveBlock
-
-    init(client: ControllerClient, format: OutputFormat, interval: Duration) {
-        self.client = client
-        self.format = format
-        self.interval = interval
-        self.block = LiveBlock(colour: Terminal.standardOutput.hasColour)
-    }
-
-    /// Until the process is interrupted. The first look must succeed: a wrong address is an error at once.
-    mutating func run() async throws {
-        let cursor = HiddenCursor(self.format == .table ? self.terminal : nil)
-        defer { cursor.show() }
-        try self.show(try await self.client.status())
-        while true {
-            try await Task.sleep(for: self.interval)
-            do throws(ControllerFailure) {
-                try self.show(try await self.client.status())
-            } catch {
-                self.lost(error)
-            }
-        }
-    }
-
-    private mutating func show(_ report: StatusReport) throws(ControllerFailure) {
-        var changes = self.last.map { StatusChanges.lines(from: $0, to: report) } ?? []
-        if !self.isReachable { changes.insert("the controller answers again", at: 0) }
-        defer { (self.last, self.lastSeen, self.isReachable) = (report, HumanClock.timeOfDay, true) }
-        switch self.format {
-        case .json:
-            if self.last.map({ !StatusChanges.lines(from: $0, to: report).isEmpty }) ?? true {
-                self.terminal.write(((try? JSONText.line(report)) ?? "") + "\n")
-            }
-        case .table where self.terminal.isTerminal:
-            self.draw(log: changes, StatusView.lines(report))
-        case .table:
-            let lines = self.last == nil ? StatusView.lines(report) : Self.stamped(changes)
-            self.terminal.write(lines.rendered(colour: false))
-        }
-    }
-
-    /// The last status stays, marked as old: nobody may take it for the present.
-    private mutating func lost(_ failure: ControllerFailure) {
-        let news: [Line] = self.isReachable ? [[Styled(failure.message, .bad)]] : []
-        self.isReachable = false
-        if self.format == .table, self.terminal.isTerminal {
-            let old = self.last.map(StatusView.lines) ?? []
-            let banner: Line = [Styled("AS OF \(self.lastSeen): \(failure.message)", .bad)]
-            self.draw(log: news, [banner, ""] + old)
-        } else if !news.isEmpty {
-            Terminal.standardError.write(Self.stamped(news).rendered(colour: false))
-        }
-    }
-
-    private mutating func draw(log: [Line], _ lines: [Line]) {
-        let size = self.terminal.size
-        // An empty line keeps the log apart from the status.
-        self.terminal.write(
-            self.block.frame(log: Self.stamped(log), block: [""] + lines, columns: size.columns, rows: size.rows))
-    }
-
-    private static func stamped(_ lines: [Line]) -> [Line] {
-        lines.map { Line([Styled(HumanClock.timeOfDay + "  ", .faint)] + $0.pieces) }
     }
 }
 

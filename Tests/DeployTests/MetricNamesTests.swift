@@ -96,7 +96,8 @@ import Testing
         let slot = SlotStatus(node: name, slot: "pgha_b", active: true, lost: false, retainedBytes: 5)
         return [
             ControllerMetrics().text(status, leading: true, details: .init(slots: [slot])),
-            AgentMetrics().text(facts, saved: SavedWAL(count: 1, bytes: 6)),
+            AgentMetrics().text(
+                facts, saved: SavedWAL(count: 1, bytes: 6), certificates: ["http_tls_cert_file": 1_800_000_000]),
         ]
     }
 
@@ -120,7 +121,11 @@ import Testing
                 #expect(Self.metrics(in: name).contains { kinds[$0] != nil }, "\(name) has no TYPE")
             }
         }
-        #expect(try Self.texts()[1].contains("pgha_agent_work_progress_ratio{node=\"a\"} 0.45\n"))
+        let agent = try Self.texts()[1]
+        #expect(agent.contains("pgha_agent_work_progress_ratio{node=\"a\"} 0.45\n"))
+        #expect(
+            agent.contains(
+                "pgha_tls_certificate_expiry_timestamp_seconds{setting=\"http_tls_cert_file\"} 1800000000\n"))
     }
 
     static let promtool = Tool.path("promtool")

@@ -39,6 +39,25 @@ import Testing
         for role in ["controller", "pooler"] { #expect(try Self.directives(role)["KillMode"] == nil) }
     }
 
+    /// A later installation would start by itself what nobody enabled.
+    @Test func purgingThePackageDisablesItsUnitsAndNoOthers() throws {
+        let root = FileManager.default.temporaryDirectory.appending(path: "pgha-purge-\(UUID().uuidString)")
+        let wants = root.appending(path: "etc/systemd/system/multi-user.target.wants")
+        try FileManager.default.createDirectory(at: wants, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: root) }
+        for name in Self.roles.map({ "pgha-\($0)" }) + ["postgresql"] {
+            try FileManager.default.createSymbolicLink(
+                at: wants.appending(path: "\(name).service"),
+                withDestinationURL: URL(filePath: "/lib/systemd/system/\(name).service"))
+        }
+        let script = Deploy.root.appending(path: "deploy/debian/postrm").path
+        for (step, left) in [("remove", 4), ("purge", 1)] {
+            let (output, status) = try Tool.run("/usr/bin/env", ["DPKG_ROOT=\(root.path)", "/bin/sh", script, step])
+            #expect(status == 0 && output.isEmpty, "\(output)")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: wants.path).count == left)
+        }
+    }
+
     @Test(.enabled(if: Tool.path("systemd-analyze") != nil, "systemd-analyze is not installed"))
     func systemdUnderstandsThem() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "pgha-units-\(UUID().uuidString)")

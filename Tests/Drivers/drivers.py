@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """make test-drivers: drivers through a real pooler, in transaction mode and in session mode, each with TLS, SCRAM,
-several connections, prepared statements, COPY, pipelines and cancelling.
+several connections, prepared statements, COPY, pipelines and cancelling; and PgBouncer's exporter for Prometheus
+against the pooler's console.
 
-psycopg and asyncpg come from PyPI, pgjdbc and node-pg from Debian's packages; all of it lies under .build/drivers. What
-cannot be had is skipped with the reason.
+psycopg and asyncpg come from PyPI, pgjdbc, node-pg and the exporter from Debian's packages; all of it lies under
+.build/drivers. What cannot be had is skipped with the reason.
 """
 import argparse, os, shutil, subprocess, sys, time
 from rig import HOME, PASSWORD, USER, Missing, Rig, run, virtual_environment
@@ -81,7 +82,15 @@ def node_pg(_):
     return [program("node"), f"{HERE}/smoke.js"], {"NODE_PATH": f"{root}/usr/share/nodejs"}
 
 
-DRIVERS = {"libpq": libpq, "psycopg": psycopg, "asyncpg": asyncpg, "pgjdbc": pgjdbc, "node-pg": node_pg}
+def exporter(_):
+    # psycopg2 is compiled for the distribution's Python.
+    root = packages("prometheus-pgbouncer-exporter", "python3-prometheus-client", "python3-configargparse",
+                    "python3-psycopg2", "python3-decorator")
+    return [program("/usr/bin/python3"), f"{HERE}/smoke_exporter.py"], {"EXPORTER": root}
+
+
+DRIVERS = {
+    "libpq": libpq, "psycopg": psycopg, "asyncpg": asyncpg, "pgjdbc": pgjdbc, "node-pg": node_pg, "exporter": exporter}
 
 
 def smoke(name, mode, port, folder):
@@ -110,7 +119,7 @@ def main():
     failures = 0
     with Rig() as rig:
         for mode in options.modes:
-            port = rig.pooler(mode)
+            port = rig.pooler(mode, "--admin-users", USER)
             for name in options.only:
                 try:
                     reason = smoke(name, mode, port, rig.folder)

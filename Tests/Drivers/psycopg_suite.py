@@ -11,20 +11,11 @@ from rig import HOME, PASSWORD, USER, Missing, Rig, virtual_environment
 # Tests that cannot pass through a pooler in transaction mode, by the reason. Each is explained in
 # Sources/PGHACore/PGHACore.docc/PsycopgSuite.md.
 EXPECTED = {
-    # Expects another process after connecting again, of a pool that has no other.
-    "session": [r"test_pool(_async)?::test_check\b"],
+    "session": [],
     "transaction": [
-        # End a server process by the number in BackendKeyData, which is the pooler's.
-        r"pool.*::test_(connect_check|connect_no_check|getconn_check|stats_check|check_connection)\b",
-        r"test_connection.*::test_(broken|right_exception_on_server_disconnect)\b",
-        r"::test_context_inerror_rollback_no_clobber\b",
         # End their own server process, and expect the connection to the pooler to end with it.
         r"test_pgconn::test_reset(_async)?$",
         r"test_connection.*::test_broken_connection\b",
-        # Count the rows of pg_prepared_statements.
-        r"test_(prepared|pipeline).*::test_(auto_prepare|auto_prepare_conn|different_types|do_prepare|do_prepare_conn)\b",
-        r"test_prepared.*::test_(dont_prepare|dont_prepare_conn|evict_lru|evict_lru_deallocate|misc_statement)\b",
-        r"test_prepared.*::test_(no_prepare_multi|params_types|prepare_disable|untyped_json)\b",
     ],
 }
 

@@ -11,6 +11,7 @@ import Testing
 final class AgentRig: Sendable {
     static let token = "test-token-0123456789"
     static let replicationPassword = "pa:ss\\word"
+    static let controlPassword = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
     static let unavailable: String? = ScratchPostgres.unavailable
 
     let name: NodeName
@@ -192,7 +193,7 @@ final class AgentRig: Sendable {
     func initialize(_ pledge: Pledge) async throws -> AgentResult {
         try await self.client.initialize(
             InitializeRequest(
-                pledge: pledge, server: self.server, controlPassword: WireSecret("control"),
+                pledge: pledge, server: self.server, controlPassword: WireSecret(Self.controlPassword),
                 roles: [RoleSetup(name: "app", password: WireSecret("it's"))],
                 databases: [DatabaseSetup(name: "app", owner: "app")]))
     }

@@ -30,6 +30,9 @@ struct AgentServerTests {
             #expect(try await node.sql("SHOW data_checksums") == "on")
             let roles = "SELECT count(*) FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%'"
             #expect(try await node.sql(roles) == "3")
+            // One round for the secret that was generated alone.
+            let quick = "SELECT string_agg(rolname, ' ') FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$1:%'"
+            #expect(try await node.sql(quick) == "pgha_control")
             #expect(
                 try await node.sql("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'app'") == "app")
             let log = try #require(try DurableFile.read(node.directory + "/log/postgresql.log"))

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Logging
 import PGHAClient
@@ -67,6 +68,31 @@ import Testing
             _ = try StateDirectory.open(root)
             try DurableFile.write("nonsense", to: root + "/agent/pledge")
             #expect(throws: PledgeFileError.self) { try PledgeFile(path: root + "/agent/pledge") }
+        }
+    }
+
+    @Test func aGroupMayPassToTheSocketAndOpenNothingElse() async throws {
+        try await self.withDirectory { root in
+            let name = String(cString: try #require(getgrgid(getegid())).pointee.gr_name)
+            func modes() throws -> [String: Int] {
+                try ["", "/run", "/agent", "/diverged", "/log"].reduce(into: [:]) { modes, path in
+                    let attributes = try FileManager.default.attributesOfItem(atPath: root + path)
+                    #expect(attributes[.groupOwnerAccountID] as? Int == Int(getegid()))
+                    modes[path] = attributes[.posixPermissions] as? Int
+                }
+            }
+            let closed: [String: Int] = [
+                "": 0o700, "/run": 0o700, "/agent": 0o700, "/diverged": 0o700, "/log": 0o700,
+            ]
+            _ = try StateDirectory.open(root)
+            #expect(try modes() == closed)
+            _ = try StateDirectory.open(root, socketGroup: name)
+            #expect(try modes() == closed.merging(["": 0o710, "/run": 0o710]) { $1 })
+            _ = try StateDirectory.open(root)
+            #expect(try modes() == closed)
+            #expect(throws: AgentStartError.noSocketGroup("pgha no group")) {
+                try StateDirectory.open(root, socketGroup: "pgha no group")
+            }
         }
     }
 

@@ -108,6 +108,8 @@ import Testing
         pgha_switchover_duration_seconds_sum 0.5
         pgha_switchover_duration_seconds_count 1
         pgha_switchovers_total 1
+        pgha_tls_certificate_expiry_timestamp_seconds{setting="http_tls_ca_file"} 1900000000
+        pgha_tls_certificate_expiry_timestamp_seconds{setting="http_tls_cert_file"} 1800000000
         """
 
     @Test func theTextShowsTheStatusAndWhatHappened() {
@@ -125,7 +127,8 @@ import Testing
             slots: [SlotStatus(node: NodeName("a")!, slot: "pgha_b", active: true, lost: false, retainedBytes: 4096)],
             plan: FailoverPlan(
                 leader: "a", term: 4, winner: "b", obstacle: nil, bytesAtRisk: 0, expectedMilliseconds: 125,
-                candidates: []))
+                candidates: []),
+            certificates: ["http_tls_cert_file": 1_800_000_000, "http_tls_ca_file": 1_900_000_000])
         let text = metrics.text(Self.status(), leading: true, details: details)
         #expect(
             self.samples(text).filter { !$0.hasPrefix("process_") }

@@ -115,6 +115,25 @@ import Testing
             #expect(events["history"] == ["{\"entries\":[]}"])
         }
     }
+
+    @Test func aTerminalHearsTheStatusAndThePast() async throws {
+        try await self.withController { base in
+            let client = ControllerClient(baseURL: base, token: nil, httpClient: .shared)
+            var statuses = 0
+            var samples: [LagSample]?
+            for try await event in client.watch() {
+                switch event {
+                case .status(let report):
+                    #expect(report.status.phase == "none")
+                    statuses += 1
+                case .samples(let all): samples = all
+                case .sample: break
+                }
+                if statuses > 2, samples != nil { break }
+            }
+            #expect(samples?.first?.lag.isEmpty == true)
+        }
+    }
 }
 
 /// What the page says of a status, run by node where there is one.

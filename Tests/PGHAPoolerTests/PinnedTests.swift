@@ -81,14 +81,50 @@ struct PinnedTests {
         let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
         let client = try rig.client()
         try client.query("SET work_mem = '7MB'")
-        let pid = try #require(try client.value("SELECT pg_backend_pid()"))
-        try await rig.server.query("SELECT pg_terminate_backend(\(pid))")
-        try await rig.server.wait(until: "NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(pid))")
-        #expect(try client.value("SHOW work_mem") == "7MB")
+        let number = try #require(try client.value("SELECT pg_backend_pid()"))
+        let pid = try #require(Int32(number))
+        // The server ends all its processes, and begins anew.
+        kill(pid, SIGKILL)
+        while kill(pid, 0) == 0 { await Task.yield() }
+        #expect(try client.query("SHOW work_mem") == ["T", "D:7MB", "C:SHOW", "Z:I"])
         try client.query("CREATE TEMP TABLE x (a int)")
         let second = try #require(try client.value("SELECT pg_backend_pid()"))
         try await rig.server.query("SELECT pg_terminate_backend(\(second))")
         #expect(try client.answers() == ["E:57P01"])
+    }
+
+    /// As without a pooler; it knows the number of its process.
+    @Test func aSessionInSessionModeIsEndedByItsProcess() async throws {
+        let rig = try await PoolerRig.start(poolSize: 3) { $0.mode = .session }
+        let (idle, running, other) = (try rig.client(), try rig.client(), try rig.client())
+        try running.query("BEGIN")
+        for victim in [idle, running] {
+            #expect(try other.value("SELECT pg_terminate_backend(\(victim.processID))") == "t")
+            #expect(try victim.answers() == ["E:57P01"])
+        }
+        let itself = try rig.client()
+        #expect(try itself.query("SELECT pg_terminate_backend(pg_backend_pid())").last == "E:57P01")
+        #expect(try other.value("SELECT 1") == "1")
+    }
+
+    @Test(arguments: [1, 2]) func whoConnectsAgainGetsAnotherProcessIfThereMayBeOne(poolSize: Int) async throws {
+        let rig = try await PoolerRig.start(poolSize: poolSize) { $0.mode = .session }
+        let first = try await self.processThatIsLeft(by: "postgres", rig)
+        #expect(try (rig.client().processID == first) == (poolSize == 1))
+    }
+
+    /// The server lets nobody else in; whoever waits for that gets what there is.
+    @Test func whoConnectsAgainGetsTheSameProcessIfNoOtherCanBeHad() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
+        try await rig.server.query("CREATE ROLE app LOGIN CONNECTION LIMIT 1")
+        let first = try await self.processThatIsLeft(by: "app", rig)
+        #expect(try RawClient.logIn(port: rig.port, user: "app").processID == first)
+    }
+
+    private func processThatIsLeft(by user: String, _ rig: PoolerRig) async throws -> UInt32 {
+        let process = try RawClient.logIn(port: rig.port, user: user).processID
+        while await rig.pooler.statistics().pools[0].serversIdle == 0 { await Task.yield() }
+        return process
     }
 
     @Test func aDeallocationThatIsSentAgainSucceeds() async throws {

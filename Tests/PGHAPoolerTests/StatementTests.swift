@@ -44,7 +44,7 @@ struct StatementTests {
         #expect(try self.run(first, "s")[1] == "D:1")
         #expect(try self.run(second, "s")[1] == "D:2")
         #expect(try self.run(second, "t")[1] == "D:1")
-        #expect(try first.value("SELECT count(*) FROM pg_prepared_statements") == "2")
+        #expect(try first.value("SELECT count(*) FROM pg_prepared_statement()") == "2")
     }
 
     @Test func parameterTypesTellStatementsApart() async throws {
@@ -95,14 +95,14 @@ struct StatementTests {
             }
             #expect(try client.answers() == ["1", "2", "D:5", "C:SELECT 1", "Z:I"])
         }
-        #expect(try client.value("SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 5'") == "1")
+        #expect(try client.value("SELECT count(*) FROM pg_prepared_statement() WHERE statement = 'SELECT 5'") == "1")
     }
 
     @Test func theLeastRecentlyUsedStatementIsClosed() async throws {
         let rig = try await PoolerRig.start { $0.preparedStatements = 2 }
         let client = try rig.client()
         for number in 1...3 { #expect(try self.prepare(client, "s\(number)", "SELECT \(number)") == ["1", "Z:I"]) }
-        #expect(try client.value("SELECT count(*) FROM pg_prepared_statements") == "2")
+        #expect(try client.value("SELECT count(*) FROM pg_prepared_statement()") == "2")
         for number in 1...3 { #expect(try self.run(client, "s\(number)")[1] == "D:\(number)") }
     }
 
@@ -158,7 +158,7 @@ struct StatementTests {
         #expect(try self.run(second, "mine")[1] == "D:1")
         #expect(try self.prepare(first, "mine", "SELECT 2") == ["1", "Z:I"])
         #expect(try self.run(first, "mine")[1] == "D:2")
-        #expect(try first.value("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE '%gone%'") == "0")
+        #expect(try first.value("SELECT count(*) FROM pg_prepared_statement() WHERE name LIKE '%gone%'") == "0")
     }
 
     @Test func deallocateByTheExtendedProtocolAndInAFailedBlock() async throws {

@@ -16,9 +16,22 @@ struct StatisticsTests {
         #expect(pool.transactions == 2 && pool.queries == 2)
         #expect(pool.query.buckets.reduce(0, +) == 2 && pool.query.sum > 0)
         #expect(pool.transaction.buckets.reduce(0, +) == 2)
-        #expect(pool.errors == ["22012": 1])
+        #expect(pool.errors == ["22012": 1] && pool.pins.isEmpty)
         rig.pooler.stop()
         #expect(await rig.pooler.statistics().pools.isEmpty)
+    }
+}
+
+extension StatisticsTests {
+    /// Alerts ask for what the pooler itself reports, too.
+    @Test func errorsInALostServersPlaceAreCountedAndPinsByTheirReason() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2)
+        let (client, pinned) = (try rig.client(), try rig.client())
+        #expect(try client.query("SELECT pg_terminate_backend(pg_backend_pid())").contains("E:08007"))
+        try pinned.query("LISTEN news")
+        try pinned.query("SELECT FROM pg_prepared_statements")
+        let pool = try #require(await rig.pooler.statistics().pools.first)
+        #expect(pool.errors["08007"] == 1 && pool.pins == ["listen": 1])
     }
 }
 

@@ -67,6 +67,9 @@ struct TLSTests {
         func certificate(_ name: String) -> String {
             "sslmode=require sslcert=\(rig.directory.file(name)).crt sslkey=\(rig.directory.file(name)).key"
         }
+        let expiries = await rig.pooler.statistics().certificates
+        #expect(expiries.keys.sorted() == ["tls_ca_file", "tls_cert_file"])
+        #expect(expiries.values.allSatisfy { $0 > time(nil) && $0 < time(nil) + 20 * 365 * 86_400 })
         #expect(rig.psql(certificate("client"), password: "") == "app")
         #expect(rig.psql(certificate("client"), user: "named", password: "") == "named")
         #expect(rig.psql(certificate("client"), user: "other") == "other")

@@ -119,6 +119,21 @@ import Testing
         }
     }
 
+    @Test func onlyASecretThatWasGeneratedGetsOneRound() {
+        let generated = "5ba1f00dc0ffee5ba1f00dc0ffee1234"
+        for (password, iterations) in [
+            (generated, 1), (generated.uppercased(), 1), (String(generated.dropLast()), 4_096),
+            (String(repeating: "0123456", count: 5), 4_096), ("correct horse battery staple 1234567", 4_096),
+            ("", 4_096),
+        ] {
+            let secret = Secret(bytes(password))
+            let verifier = SCRAMVerifier.ofRole(password: secret)
+            #expect(verifier.iterations == iterations, "\(password)")
+            #expect(verifier.matches(password: secret) && !verifier.matches(password: Secret(bytes(password + "!"))))
+            #expect(verifier.salt != SCRAMVerifier.ofRole(password: secret).salt)
+        }
+    }
+
     @Test func everyTruncatedVerifierIsRefused() {
         let text = bytes(Self.made[0].verifier)
         for count in 0..<text.count { #expect(SCRAMVerifier(text[..<count]) == nil) }

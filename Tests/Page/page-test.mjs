@@ -30,8 +30,8 @@ async function eventually(what, look) {
   throw new Error(`waited ${PATIENCE} s for ${what}: ${last}`);
 }
 
-function start(command, args) {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+function start(command, args, environment = {}) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...environment } });
   child.output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => { child.output += data; });
   children.push(child);
@@ -109,12 +109,21 @@ class Browser {
 const status = async () => (await fetch(`${CONTROLLER}/v1/status`)).json();
 const say = (text) => console.log(text);
 
+/** A client that commits some fifty times a second. */
+function makeTraffic() {
+  const script = join(folder, "traffic.sql");
+  writeFileSync(script, "CREATE TABLE IF NOT EXISTS traffic (at timestamptz);\nINSERT INTO traffic VALUES (now())\n\\watch 0.02\n");
+  start("psql", ["--no-psqlrc", "--quiet", "--file", script, `host=127.0.0.1 port=${BASE + 1000} user=demo dbname=demo`],
+    { PGPASSFILE: join(demoFolder, "pgpass") });
+}
+
 async function watchAFailover(browser) {
   await browser.call("Page.navigate", { url: `${CONTROLLER}/` });
   await eventually("the page to say that all is well", async () => (await browser.text("#headline")) === "Writable" && (await browser.evaluate("document.getElementById('now').dataset.tone")) === "ok");
   const before = await status();
   assert.equal(await browser.text("#cluster"), before.cluster);
   assert.deepEqual((await browser.evaluate("[...document.querySelectorAll('.node h3')].map((one) => one.textContent)")).sort(), before.nodes.map((node) => node.name).sort());
+  await eventually("the traffic in what the pooler says of itself", async () => Number(await browser.text("#poolers tbody td")) > 1);
   // Long enough for plots.
   await pause(12000);
   await browser.picture("steady");
@@ -166,7 +175,7 @@ async function stayHarmless(browser) {
   report.leader = report.nodes[0].name;
   const event = (name, value) => `event: ${name}\ndata: ${JSON.stringify(value)}\n\n`;
   const history = { entries: [{ unix_us: 1e15, kind: hostile, term: 1, leader: hostile, detail: hostile, duration_ms: 5 }] };
-  const body = event("status", { status: report, procedure: [{ phase: hostile, ms: null }], phase_ms: 5, poolers: [hostile] }) + event("history", history);
+  const body = event("status", { status: report, procedure: [{ phase: hostile, ms: null }], phase_ms: 5, poolers: [{ name: hostile, figures: null, age_ms: null }] }) + event("history", history);
   browser.answer = ({ method, params }) => {
     if (method !== "Fetch.requestPaused") return;
     browser.call("Fetch.fulfillRequest", { requestId: params.requestId, responseCode: 200, responseHeaders: [{ name: "content-type", value: "text/event-stream" }], body: Buffer.from(body).toString("base64") });
@@ -197,6 +206,7 @@ async function main() {
   await eventually("the demo", async () => { assert.equal(demo.exitCode, null, demo.output); return (await status()).nodes.filter((node) => node.state === "streaming").length === 2; });
   const browser = await Browser.open();
   demoFolder = demo.output.match(/\/\S*demo-\d+/)?.[0];
+  makeTraffic();
   await watchAFailover(browser);
   await act(browser);
   await stayHarmless(browser);

@@ -33,6 +33,19 @@ extension RealClusters {
             return try rows[0].string("word")
         }
 
+        /// For the pooler's report, in the controller's words.
+        private func waitForFigures(_ cluster: ScratchCluster) async throws {
+            let deadline = ContinuousClock.now + .seconds(60)
+            for try await event in cluster.client.watch() {
+                guard case .status(let report) = event else { continue }
+                if let pooler = report.poolers.first, let figures = pooler.figures {
+                    #expect(report.poolers.count == 1 && figures.hasLeader && figures.term == report.status.term)
+                    return
+                }
+                guard ContinuousClock.now < deadline else { throw RunFailure(text: "no figures in \(report.poolers)") }
+            }
+        }
+
         private func wait(for line: String, in log: String, _ cluster: ScratchCluster) async throws {
             let deadline = ContinuousClock.now + .seconds(60)
             while !cluster.log(log).contains(line) {
@@ -55,6 +68,13 @@ extension RealClusters {
                 try await cluster.pgha("resume")
                 try cluster.startPooler()
                 #expect(try await self.answer(cluster) == "ours")
+                try await self.waitForFigures(cluster)
+                for text in try await cluster.metrics() {
+                    for setting in ["http_tls_cert_file", "http_tls_ca_file"] {
+                        let series = "pgha_tls_certificate_expiry_timestamp_seconds{setting=\"\(setting)\"} 1"
+                        #expect(text.contains(series), "\(text)")
+                    }
+                }
 
                 try await cluster.renewCertificate()
                 kill(try #require(cluster.controllerPID), SIGHUP)

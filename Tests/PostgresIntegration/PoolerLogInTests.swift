@@ -49,7 +49,8 @@ extension RealClusters {
                 let pooler = try FollowingPooler(cluster) { configuration in
                     configuration.authentication.rules = .passwords
                     configuration.authentication.lookup = .init()
-                    configuration.passwords["pgha_pooler"] = PGHAWire.Secret(Array("pooler".utf8))
+                    configuration.passwords["pgha_pooler"] = ScratchCluster.passwords["pgha_pooler"]
+                        .map { PGHAWire.Secret(Array($0.utf8)) }
                 }
                 defer { pooler.stop() }
                 let first = try await cluster.leader()

@@ -70,6 +70,28 @@ struct SettingsTests {
         for node in standbys { try await self.wait(for: "max_connections", "100", on: node, of: cluster) }
     }
 
+    @Test func anAgentMovesToAnotherAddressAndNobodyElsesIsTakenForIt() async throws {
+        var options = ScratchCluster.Options()
+        options.nodes = 2
+        let cluster = try await ScratchCluster.start(options)
+        defer { cluster.tearDown() }
+        let (node, other) = (cluster.nodes[1], cluster.nodes[0])
+        let free = try freePort()
+        func move(to address: String) async -> String? {
+            await RealClusters.refusal { _ = try await cluster.client.setNode(node.name, NodePatch(agent: address)) }
+        }
+        #expect(await move(to: "http://localhost:\(other.agentPort)") == "other_agent")
+        #expect(await move(to: "http://127.0.0.1:\(other.agentPort)") == "spec_duplicate_agent")
+        #expect(await move(to: "http://127.0.0.1:\(free)") == "no_agent")
+        // Another name of the same place.
+        let address = "http://localhost:\(node.agentPort)"
+        #expect(await move(to: address) == nil)
+        try await cluster.wait(for: "the agent at its new address") { status in
+            status[node.name.text]?.agent == address && status[node.name.text]?.agentPID != nil
+        }
+        try await cluster.waitUntilComplete()
+    }
+
     @Test func whoMayConnectIsChangedOnEveryServerAndTheClusterGoesOn() async throws {
         let cluster = try await ScratchCluster.start()
         defer { cluster.tearDown() }

@@ -46,12 +46,15 @@ struct StateDirectory: Hashable, Sendable {
     ///
     /// - Parameter data: the data directory of a server that somebody else made, else nil. What an earlier agent was
     ///   told is kept.
-    static func open(_ path: String, data: String? = nil) throws -> StateDirectory {
+    /// - Parameter socketGroup: who may pass through to the server's socket, and open nothing else; nil: nobody.
+    static func open(_ path: String, data: String? = nil, socketGroup: String? = nil) throws -> StateDirectory {
         try DurableFile.makeDirectory(path)
         guard let root = Self.resolved(path) else { throw SystemError("realpath \(path)") }
+        let access = try SocketAccess(group: socketGroup)
         try Self.requireOwnership(root)
+        try access.apply(to: root)
         let result = StateDirectory(
-            root: root, socketDirectory: try Self.socketDirectory(root), data: try Self.data(data, root: root))
+            root: root, socketDirectory: try Self.socketDirectory(root, access), data: try Self.data(data, root: root))
         for name in ["agent", "diverged", "log"] { try DurableFile.makeDirectory(root + "/" + name) }
         if !DurableFile.exists(result.data), DurableFile.exists(result.oldData) {
             try DurableFile.move(result.oldData, to: result.data)
@@ -116,13 +119,13 @@ struct StateDirectory: Hashable, Sendable {
         guard try DurableFile.status(root)?.owner == geteuid() else {
             throw AgentStartError.directoryOfAnotherUser(root)
         }
-        guard chmod(root, 0o700) == 0 else { throw SystemError("chmod \(root)") }
     }
 
-    private static func socketDirectory(_ root: String) throws -> String {
+    private static func socketDirectory(_ root: String, _ access: SocketAccess) throws -> String {
         let preferred = root + "/run"
         if preferred.utf8.count + self.socketNameLength <= self.socketPathLimit {
             try DurableFile.makeDirectory(preferred)
+            try access.apply(to: preferred)
             return preferred
         }
         // The name depends on the path alone, so that a restarted agent finds the socket again.
@@ -132,10 +135,34 @@ struct StateDirectory: Hashable, Sendable {
         try DurableFile.makeDirectory(short)
         var status = pgha_file_status()
         guard pgha_file_status(short, 0, &status) == 0 else { throw SystemError("lstat \(short)") }
-        guard pgha_is_directory(status.mode) != 0, status.owner == geteuid(), status.mode & 0o077 == 0 else {
+        // All but 0o010, which `SocketAccess` may have given.
+        guard pgha_is_directory(status.mode) != 0, status.owner == geteuid(), status.mode & 0o067 == 0 else {
             throw AgentStartError.socketDirectoryOfAnotherUser(short)
         }
+        try access.apply(to: short)
         return short
+    }
+}
+
+/// Who may pass through a directory, besides its owner; nobody else may list it or change it.
+private struct SocketAccess {
+    private let group: (name: String, number: gid_t)?
+
+    init(group name: String?) throws {
+        guard let name else {
+            self.group = nil
+            return
+        }
+        guard let group = getgrnam(name) else { throw AgentStartError.noSocketGroup(name) }
+        self.group = (name, group.pointee.gr_gid)
+    }
+
+    /// In one step, so that nobody who may pass is kept out while an agent starts again.
+    func apply(to path: String) throws {
+        if let group, chown(path, uid_t.max, group.number) != 0 {
+            throw errno == EPERM ? AgentStartError.notInSocketGroup(group.name) : SystemError("chown \(path)")
+        }
+        guard chmod(path, self.group == nil ? 0o700 : 0o710) == 0 else { throw SystemError("chmod \(path)") }
     }
 }
 
@@ -145,6 +172,8 @@ package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible
     case directoryInUse(String)
     case directoryOfAnotherUser(String)
     case socketDirectoryOfAnotherUser(String)
+    case noSocketGroup(String)
+    case notInSocketGroup(String)
     case tokenMissing(String)
     case tokenReadableByOthers(String)
     case badListenAddress(String)
@@ -162,6 +191,8 @@ package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible
         case .directoryInUse: "directory_in_use"
         case .directoryOfAnotherUser: "directory_of_another_user"
         case .socketDirectoryOfAnotherUser: "socket_directory_of_another_user"
+        case .noSocketGroup: "no_socket_group"
+        case .notInSocketGroup: "not_in_socket_group"
         case .tokenMissing: "token_missing"
         case .tokenReadableByOthers: "token_readable_by_others"
         case .badListenAddress: "bad_listen_address"
@@ -189,6 +220,13 @@ package enum AgentStartError: Error, Hashable, Sendable, CustomStringConvertible
             "\(path) belongs to another user. Run the agent as its owner, or choose another --dir."
         case .socketDirectoryOfAnotherUser(let path):
             "\(path), the socket directory, is not this user's alone. Remove it, or choose a shorter --dir."
+        case .noSocketGroup(let name):
+            "There is no group \(name). Make it with `groupadd --system \(name)`, or leave --socket-group out."
+        case .notInSocketGroup(let name):
+            """
+            The agent's user is not in the group \(name). Run `usermod --append --groups \(name) USER`, and start the \
+            agent again.
+            """
         case .tokenMissing(let path):
             "No token in \(path). Write a secret of at least 16 bytes into it, readable by its owner alone."
         case .tokenReadableByOthers(let path):

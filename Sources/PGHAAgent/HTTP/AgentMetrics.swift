@@ -6,6 +6,7 @@ package struct AgentMetrics: Sendable {
     private let metrics = Metrics()
     private let works: Counter
     private let durations: Histogram
+    private let certificates: CertificateMetrics
     private let process: ProcessMetrics
 
     package init() {
@@ -14,6 +15,7 @@ package struct AgentMetrics: Sendable {
         self.durations = self.metrics.histogram(
             "pgha_agent_work_duration_seconds", "How long work took that was done.", labels: ["work"],
             bounds: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400])
+        self.certificates = CertificateMetrics(self.metrics)
         self.process = ProcessMetrics(self.metrics)
     }
 
@@ -23,8 +25,8 @@ package struct AgentMetrics: Sendable {
         if outcome == "done" { self.durations.observe(Double(took.milliseconds) / 1000, [work]) }
     }
 
-    /// Nothing that is unknown is shown.
-    package func text(_ facts: AgentFacts, saved: SavedWAL?) -> String {
+    /// Nothing that is unknown is shown. `certificates`: see ``CertificateMetrics/update(_:)``.
+    package func text(_ facts: AgentFacts, saved: SavedWAL?, certificates: [String: Int] = [:]) -> String {
         var isRunning = false
         if case .running = facts.postmaster { isRunning = true }
         let name = facts.node.text
@@ -48,6 +50,7 @@ package struct AgentMetrics: Sendable {
             "pgha_agent_diverged_saved", "Times that WAL of a former leader was saved and is kept.",
             saved.map { Double($0.count) })
         gauge("pgha_agent_diverged_bytes", "The size of that.", saved.map { Double($0.bytes) })
+        self.certificates.update(certificates)
         self.process.update()
         return self.metrics.text()
     }

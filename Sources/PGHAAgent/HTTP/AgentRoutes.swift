@@ -5,18 +5,20 @@ import NIOCore
 import PGHAClient
 import PGHACore
 import PGHAHTTP
+import PGHATLS
 import ServiceLifecycle
 
 /// The agent's HTTP interface: `/v1`, health paths, `/metrics`.
 enum AgentRoutes {
     typealias Context = PeerContext
 
-    static func router(_ agent: Agent, entrance: Entrance) -> Router<Context> {
+    static func router(_ agent: Agent, token: String, tls: TLSIdentity?) -> Router<Context> {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
+        let entrance = Entrance(token: token, tls: tls)
         // On the routes and not on their paths: the router takes `//v1/facts` for `/v1/facts`.
         self.addGuarded(to: router.group().add(middleware: EntranceMiddleware(entrance: entrance)), agent)
         HealthRoutes.add(to: router, agent)
-        MetricsRoute.add(to: router, agent)
+        MetricsRoute.add(to: router, agent, tls)
         return router
     }
 

@@ -2,13 +2,15 @@ import CPGHASystem
 import Hummingbird
 import PGHACore
 import PGHAObservability
+import PGHATLS
 
 /// `GET /metrics` in Prometheus' text format.
 enum MetricsRoute {
-    static func add(to router: Router<AgentRoutes.Context>, _ agent: Agent) {
+    static func add(to router: Router<AgentRoutes.Context>, _ agent: Agent, _ tls: TLSIdentity?) {
         router.get("/metrics") { _, _ in
             let facts = await agent.currentFacts()
-            let text = agent.metrics.text(facts, saved: await agent.savedWAL())
+            let text = agent.metrics.text(
+                facts, saved: await agent.savedWAL(), certificates: tls?.expiries ?? [:])
             return Response(
                 status: .ok, headers: [.contentType: Metrics.contentType], body: .init(byteBuffer: .init(string: text)))
         }

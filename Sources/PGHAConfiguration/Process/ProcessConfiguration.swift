@@ -81,6 +81,8 @@ package struct AgentConfiguration: Hashable, Sendable {
     package let stopsServer: Bool
     /// Whether a gate in another container starts PostgreSQL.
     package let isExternal: Bool
+    /// Who may reach the server's socket; nil: the agent's user alone.
+    package let socketGroup: String?
     package let tls: HTTPTLSConfiguration
     package let log: LogConfiguration
 
@@ -102,6 +104,7 @@ package struct AgentConfiguration: Hashable, Sendable {
         self.binaryDirectory = try layers.text("pg_bindir")
         self.isExternal = try layers.required("supervise") == "external"
         self.stopsServer = try layers.required("at_exit") == "stop"
+        self.socketGroup = try layers.text("socket_group")
         self.tls = try HTTPTLSConfiguration(layers)
         self.log = try LogConfiguration(layers)
     }

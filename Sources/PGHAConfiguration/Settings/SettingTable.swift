@@ -126,6 +126,10 @@ package enum SettingTable {
                 place: .agent, key: "at_exit", kind: .choice(["leave", "stop"]), fallback: .value("leave"),
                 reason: "What the agent's end means for PostgreSQL: it runs on, or, as in a container that ends with "
                     + "its first process, is shut down in order before."),
+            Setting(
+                place: .agent, key: "socket_group", kind: .text, fallback: .unset("the agent's user alone"),
+                reason: "The group whose users may reach the server's Unix socket, as a pooler on this host wants "
+                    + "to: a fifth cheaper than TCP. The agent's user must be in it. Nothing else is opened to it."),
         ] + HTTPTLSSettings.settings(of: .agent, use: "") + Self.logging(of: .agent)
 
     private static func logging(of place: Setting.Place) -> [Setting] {

@@ -42,7 +42,7 @@ struct WatchStream {
             self.paused = status.paused
             self.term = status.term
             self.steps = report.procedure
-            self.poolers = report.poolers
+            self.poolers = report.poolers.map(\.name)
         }
     }
 
@@ -108,7 +108,8 @@ extension Controller {
         News(
             report: WatchReport(
                 status: self.statusReport(), procedure: self.past.procedure,
-                phaseMilliseconds: (self.now - self.past.phase.since).milliseconds, poolers: self.poolers.names),
+                phaseMilliseconds: (self.now - self.past.phase.since).milliseconds,
+                poolers: self.poolerBoard.reports(of: self.poolers.names, at: self.now)),
             samples: self.past.samples.suffix(max(0, self.past.count - samples)), sampleCount: self.past.count,
             revision: self.revision, change: self.changes)
     }
@@ -116,6 +117,9 @@ extension Controller {
     func takeSample() {
         let now = self.now
         guard self.past.isDue(at: now) else { return }
-        self.past.add(LagSample(self.status(), unixMilliseconds: wallClockMicroseconds() / 1000), at: now)
+        let transactions = self.poolerBoard.transactions(at: now)
+        let sample = LagSample(
+            self.status(), transactions: transactions, unixMilliseconds: wallClockMicroseconds() / 1000)
+        self.past.add(sample, at: now)
     }
 }

@@ -141,6 +141,7 @@ extension PoolerLoop {
         let requests = server.pointee.session.requests
         let isOver = error.state == .outcomeUnknown || server.pointee.session.status == .idle
         server.pointee.pool.pointee.statistics.lostTransactions &+= 1
+        server.pointee.pool.pointee.errors[error.state, default: 0] += 1
         var trouble: Client.Trouble = isOver ? [] : .blockFailed
         if requests.isEmpty { trouble.insert(.untold) }
         if server.pointee.session.hasOpenPipeline { trouble.insert(.pipelined) }

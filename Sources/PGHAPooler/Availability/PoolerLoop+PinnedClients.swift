@@ -19,6 +19,15 @@ extension PoolerLoop {
         client.pointee.flags.contains(.pinned) && !(self.isMovable(client) && server.pointee.touch == nil)
     }
 
+    /// Who ends the process of a session in session mode, which is told it as its own, means the session. While the leader is
+    /// replaced it is the server that stops.
+    func noteCommand(_ server: ServerPointer, _ error: ErrorView) {
+        guard let client = server.pointee.client, client.pointee.pinReason == .sessionMode, !self.isChangingLeader,
+            error.isAdministratorsCommand
+        else { return }
+        client.pointee.flags.insert(.holdsState)
+    }
+
     /// The transaction is over. What a session in session mode has set is read at once, so that it can move.
     mutating func finishPinnedTurn(_ client: ClientPointer, _ server: ServerPointer) {
         server.pointee.pool.pointee.statistics.transactions &+= 1

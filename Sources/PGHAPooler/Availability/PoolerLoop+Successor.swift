@@ -14,10 +14,11 @@ extension PoolerLoop {
         guard let claim = self.topology.claim, self.drainedClaim == claim, let name = self.topology.successor,
             let node = self.topology.node(name), node.name != self.topology.leader?.name || self.topology.term == claim
         else { return }
-        var room = Self.preparedAtOnce - self.preparingCount(claim)
+        let (prepared, underWay) = self.prepared(claim)
+        var room = Self.preparedAtOnce - underWay
         guard room > 0 else { return }
         for pool in self.pools.values where pool.pointee.key.target == .leader && !pool.pointee.key.isReplication {
-            var missing = pool.pointee.clientCount - self.preparedCount(pool, claim)
+            var missing = pool.pointee.clientCount - prepared[pool, default: 0]
             while missing > 0, room > 0, pool.pointee.serverCount < pool.pointee.limit {
                 guard self.openServer(pool, to: node, term: claim.number) else { break }
                 missing -= 1
@@ -27,24 +28,19 @@ extension PoolerLoop {
         }
     }
 
-    private func preparingCount(_ claim: Term) -> Int {
-        var count = 0
+    /// What each pool has by now, and how many of these log in. One walk over all servers, since every log-in asks.
+    private func prepared(_ claim: Term) -> (byPool: [PoolPointer: Int], underWay: Int) {
+        var byPool: [PoolPointer: Int] = [:]
+        var underWay = 0
         for index in 0..<self.servers.highWater {
             let server = self.servers[index]
-            guard server.pointee.phase == .connecting || server.pointee.phase == .loggingIn else { continue }
-            if server.pointee.pool.pointee.key.target == .leader, server.pointee.term == claim.number { count += 1 }
+            guard server.pointee.phase != .free, server.pointee.phase != .cancelling,
+                server.pointee.pool.pointee.key.target == .leader, server.pointee.term == claim.number
+            else { continue }
+            byPool[server.pointee.pool, default: 0] += 1
+            if server.pointee.phase == .connecting || server.pointee.phase == .loggingIn { underWay += 1 }
         }
-        return count
-    }
-
-    private func preparedCount(_ pool: PoolPointer, _ claim: Term) -> Int {
-        var count = 0
-        for index in 0..<self.servers.highWater {
-            let server = self.servers[index]
-            guard server.pointee.phase != .free, server.pointee.phase != .cancelling else { continue }
-            if server.pointee.pool == pool, server.pointee.term == claim.number { count += 1 }
-        }
-        return count
+        return (byPool, underWay)
     }
 
     /// No transaction is left on the old leader: its connections make room. That also shortens its clean stop.

@@ -5,13 +5,15 @@ internal import PGHAWire
 /// Whose client a cancel request means: the process that BackendKeyData names, in 31 bits, because some drivers print it
 /// as a signed number.
 ///
-/// From the top: 5 bits of process, as many of loop as there are loops, the rest of generation and place, so that clients
-/// that come and go do not all have the same number. Other hosts are not in it: what nobody here knows is passed to every
+/// From the top: a 1, so that no process of any host has the number (Linux: 2^22 at most, proc(5), `pid_max`); 5 bits of
+/// process, as many of loop as there are loops, the rest of generation and place, so that clients that come and go do
+/// not all have the same number. Other hosts are not in it: what nobody here knows is passed to every
 /// one of them (`cancelPeers`), and the secret decides.
 struct CancelAddress: Equatable {
     static let processes: UInt32 = 32
     private static let placeBits: UInt32 = 16
-    private static let processShift: UInt32 = 26
+    private static let processShift: UInt32 = 25
+    private static let mark: UInt32 = 1 << 30
 
     let number: UInt32
 
@@ -20,12 +22,15 @@ struct CancelAddress: Equatable {
     init(process: UInt32, loop: Int, of loops: Int, index: UInt32, generation: UInt32) {
         let shift = Self.loopShift(loops)
         let place = (generation << Self.placeBits &+ index) & (1 << shift - 1)
-        self.number = process << Self.processShift | UInt32(loop) << shift | place
+        self.number = Self.mark | process << Self.processShift | UInt32(loop) << shift | place
     }
 
     private static func loopShift(_ loops: Int) -> UInt32 {
         Self.processShift - UInt32(Int.bitWidth - max(loops - 1, 0).leadingZeroBitCount)
     }
+
+    /// Whether it can be a client's of a pooler, as opposed to a server's process.
+    var isClient: Bool { self.number >= Self.mark && self.number < Self.mark << 1 }
 
     var process: UInt32 { self.number >> Self.processShift & (Self.processes - 1) }
 

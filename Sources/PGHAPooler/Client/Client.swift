@@ -86,6 +86,8 @@ struct Client: BitwiseCopyable {
         static let longKey = Flags(rawValue: 2048)
         /// Has prepared a statement that sets what a parameter names.
         static let guardsBinds = Flags(rawValue: 4096)
+        /// Its server has its statements by the names that it gave them; nobody else's are there.
+        static let ownNames = Flags(rawValue: 8192)
     }
 
     var transport: Transport

@@ -83,7 +83,17 @@ extension PoolerLoop {
 
     private mutating func attachNewcomer(_ client: ClientPointer, _ pool: PoolPointer) {
         if self.mustWait(client) { return self.enqueue(client) }
+        if self.getsAnother(client, pool), self.openServer(pool) { return self.enqueue(client) }
         if let server = self.popIdle(pool, for: client), self.attach(client, server) { self.finishLogIn(client) }
+    }
+
+    /// Who keeps its server does not get the only one that is idle, if there may be one more: it may have been its own a
+    /// moment ago. From then on there are two that take turns.
+    private mutating func getsAnother(_ client: ClientPointer, _ pool: PoolPointer) -> Bool {
+        let limits = self.configuration.limits
+        return client.pointee.flags.contains(.pinned) && pool.pointee.idleCount == 1 && self.isAdmitted(pool)
+            && pool.pointee.serverCount < self.serverLimit(of: pool)
+            && limits.maximumServersPerUser == 0 && limits.maximumServersPerDatabase == 0
     }
 
     /// Who keeps its server gets the one that has been idle longest: a client that connects again, to be rid of what its

@@ -70,7 +70,7 @@ extension PoolerLoop {
     ) -> Taken {
         let isParse = message.type == FrontendMessage.parse
         if isParse, !message.isComplete, message.totalCount <= Self.bufferSize { return .keep }
-        server.pointee.session.sent(Request(Self.kind(message.type)))
+        server.pointee.session.sent(Request(Self.kind(message.type), sequence: isParse ? self.nextSequence() : 0))
         if isParse, message.body.first != 0 { client.pointee.flags.insert(.holdsState) }
         guard isParse, message.isComplete, let parse = ParseView(message.body),
             let text = self.replacement(of: parse.text, client, server)

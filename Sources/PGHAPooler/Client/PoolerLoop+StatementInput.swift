@@ -12,6 +12,10 @@ extension PoolerLoop {
         // What fills the room alone stays as it is.
         let fits = message.isComplete && self.makeRoom(for: Self.ownRoom + text.count, client)
         guard client.pointee.server == server else { return .closed }
+        if fits, self.looksAtStatements(client, server, text), !server.pointee.session.hasOpenPipeline {
+            guard self.giveOwnNames(client, server) else { return .closed }
+            self.appendSync(server)
+        }
         let isRenamed = fits && self.rename(client, server, text)
         if !isRenamed { server.pointee.session.sent(Request(.query)) }
         if server.pointee.session.hasFailures { self.forgetFailed(server) }
@@ -54,6 +58,7 @@ extension PoolerLoop {
             if server.pointee.session.hasFailures { self.forgetFailed(server) }
             return .forward
         case .incomplete: return .keep
+        case .lost: return .closed
         case .malformed:
             self.refuse(client, .protocolViolation, "invalid message format")
             return .closed

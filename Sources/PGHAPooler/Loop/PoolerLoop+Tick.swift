@@ -11,6 +11,8 @@ extension PoolerLoop {
             self.checkHeld(pool)
             self.expireWaiting(pool)
             self.openServersIfNeeded(pool)
+            // A client waits for another one that could not be opened.
+            if pool.pointee.idle != nil, pool.pointee.waitingCount > pool.pointee.connectingCount { self.release(pool) }
         }
         self.checkServers()
         self.checkLookups()

@@ -6,7 +6,7 @@ extension PoolerLoop {
     /// What has to be done about a statement, besides remembering what it does to the session.
     enum Inspection {
         case nothing
-        /// EXECUTE or DEALLOCATE.
+        /// EXECUTE, DEALLOCATE, or a look at what is prepared.
         case namesStatement
         /// This is sent in its place.
         case replaced(String)
@@ -33,6 +33,7 @@ extension PoolerLoop {
             return inspection
         }
         if !effects.isDisjoint(with: [.resetsAll, .discardsAll]) { self.demand(nil, client) }
+        if effects.contains(.endsSessions) { server.pointee.flags.insert(.endsSessions) }
         guard !effects.isDisjoint(with: .sessionBound) else { return .nothing }
         let name = summary.name(in: text)
         if !effects.isDisjoint(with: [.sets, .resets, .resetsAll, .callsSetConfig]) {
@@ -43,9 +44,9 @@ extension PoolerLoop {
         // Of several statements one name is known at most.
         let reason = PinReason(effects, hasName: name != nil && summary.count == 1)
         if reason != .none { self.pin(client, reason) }
-        // In session mode the server knows what clients call their statements.
-        if client.pointee.pinReason == .sessionMode { return .nothing }
-        return effects.isDisjoint(with: .namesStatement) ? .nothing : .namesStatement
+        // Otherwise the server knows what the client calls its statements.
+        guard self.translates(client) else { return .nothing }
+        return effects.isDisjoint(with: .namesStatement.union(.readsStatements)) ? .nothing : .namesStatement
     }
 
     /// How the session reads backslashes, as far as its server has said.
@@ -65,7 +66,7 @@ extension PoolerLoop {
 
     /// DISCARD ALL was done: nothing binds the client to its server any more.
     mutating func unpin(_ client: ClientPointer) {
-        client.pointee.flags.remove(.holdsState)
+        client.pointee.flags.subtract([.holdsState, .ownNames])
         guard client.pointee.pinReason != .none, client.pointee.pinReason != .sessionMode else { return }
         client.pointee.pinReason = .none
         client.pointee.flags.remove(.pinned)

@@ -14,6 +14,24 @@ enum PinReason: UInt8, BitwiseCopyable, CaseIterable {
     case advisoryLock
     /// A setting whose name cannot be read in the text.
     case setConfig
+    /// It looked at what it has prepared.
+    case ownNames
+
+    /// In metrics.
+    var name: String {
+        switch self {
+        case .none: "none"
+        case .sessionMode: "session_mode"
+        case .prepare: "prepare"
+        case .listen: "listen"
+        case .temporaryObject: "temporary_object"
+        case .holdCursor: "hold_cursor"
+        case .load: "load"
+        case .advisoryLock: "advisory_lock"
+        case .setConfig: "set_config"
+        case .ownNames: "own_names"
+        }
+    }
 
     /// The first of what `effects` say that cannot move.
     init(_ effects: StatementEffects, hasName: Bool) {

@@ -56,7 +56,7 @@ struct Pool: ~Copyable {
     var statistics = PoolStatistics()
     var durations = PoolDurations()
     var period = PoolPeriod()
-    /// What servers reported to clients.
+    /// What servers reported to clients, or the pooler in a lost server's place.
     var errors: [SQLState: UInt64] = [:]
 
     /// The pool of the same user and database on the leader; nil in that one.

@@ -27,4 +27,14 @@ final class Security: Sendable {
                 try UsersFile(path: file.path, content: file.content, mockSecret: mockSecret).users
             } ?? [:]
     }
+
+    /// When the first certificate of each file expires, in seconds since 1970, by the file's setting.
+    var expiries: [String: Int] {
+        var expiries: [String: Int] = [:]
+        for (prefix, context) in [("", self.clientTLS), ("server_", self.serverTLS)] {
+            expiries["\(prefix)tls_cert_file"] = context?.expires
+            expiries["\(prefix)tls_ca_file"] = context?.authorityExpires
+        }
+        return expiries
+    }
 }

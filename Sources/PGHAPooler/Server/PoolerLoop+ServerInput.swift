@@ -13,6 +13,8 @@ enum ServerTaken {
     case lost
     /// A standby will not do it, and the client knows nothing of that: it goes to the leader.
     case refused
+    /// Its client was closed, and it with it.
+    case gone
     case broken
 }
 
@@ -103,6 +105,7 @@ extension PoolerLoop {
                     self.out.removeAll()
                     span = message.start + message.presentCount
                     self.fallBack(server)
+                case .gone: return
                 case .broken:
                     self.out.removeAll()
                     return self.serverBroke(server)
@@ -207,7 +210,7 @@ extension PoolerLoop {
 
     /// Nothing is owed any more.
     @inline(__always) private func answered(_ server: ServerPointer) {
-        server.pointee.flags.subtract([.mayCommit, .commitIsAlone])
+        server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .endsSessions])
         server.pointee.transaction = 0
         guard server.pointee.askedAt != 0 else { return }
         server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
@@ -250,6 +253,7 @@ extension PoolerLoop {
             if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
             if error.isFatal {
                 server.pointee.flags.insert(.saidGoodbye)
+                self.noteCommand(server, error)
                 if let client = server.pointee.client, !self.isBound(client, server) { return .lost }
             }
             if error.state == .featureNotSupported || error.state == .internalError,

@@ -167,7 +167,11 @@ extension PoolerLoop {
         }
         if let pool = client.pointee.pool {
             if isCommitted == nil { pool.pointee.statistics.unknownOutcomes &+= 1 }
-            if isCommitted != true { pool.pointee.statistics.lostTransactions &+= 1 }
+            if isCommitted != true {
+                pool.pointee.statistics.lostTransactions &+= 1
+                let state: SQLState = isCommitted == nil ? .outcomeUnknown : .serializationFailure
+                pool.pointee.errors[state, default: 0] += 1
+            }
         }
         self.endTransaction(of: client, with: buffer)
     }

@@ -16,6 +16,8 @@ struct ClientStatements: BitwiseCopyable {
     /// The one without a name; the next Parse without a name replaces it.
     private(set) var unnamed: StatementPointer?
     private var unnamedSequence: UInt32 = 0
+    /// The Parse behind those that have given them to the server by their own names; 0: that was not done.
+    var ownNamesSince: UInt32 = 0
 
     static func make() -> UnsafeMutablePointer<ClientStatements> {
         let pointer = UnsafeMutablePointer<ClientStatements>.allocate(capacity: 1)
@@ -58,6 +60,20 @@ struct ClientStatements: BitwiseCopyable {
             link = entry.pointee.next
         }
         return nil
+    }
+
+    /// All that have names, oldest first.
+    var named: [(name: [UInt8], statement: StatementPointer)] {
+        var entries: [UnsafeMutablePointer<Entry>] = []
+        for index in 0...self.mask {
+            var link = self.buckets[index]
+            while let entry = link {
+                entries.append(entry)
+                link = entry.pointee.next
+            }
+        }
+        entries.sort { Int32(bitPattern: $0.pointee.sequence &- $1.pointee.sequence) < 0 }
+        return entries.map { (Array(Self.name($0)), $0.pointee.statement) }
     }
 
     private static func name(_ entry: UnsafeMutablePointer<Entry>) -> UnsafeRawBufferPointer {

@@ -45,13 +45,17 @@ extension PoolerLoop {
         guard let statement = use.statement else { return false }
         self.note(client, server, statement)
         if self.ensure(statement, on: server) {
-            // Without it a Parse that fails would take the Query and its ReadyForQuery with it.
-            self.out.appendEmptyMessage(FrontendMessage.sync)
-            server.pointee.session.sent(Request(.injectedSync))
+            self.appendSync(server)
         }
         self.appendQuery(Self.text(text, use, statement))
         server.pointee.session.sent(Request(.query))
         return true
+    }
+
+    /// Behind a Parse of the pooler's own: without it one that fails would take the Query and its ReadyForQuery with it.
+    mutating func appendSync(_ server: ServerPointer) {
+        self.out.appendEmptyMessage(FrontendMessage.sync)
+        server.pointee.session.sent(Request(.injectedSync))
     }
 
     /// The statement to prepare instead of `statement`, which is released; nil where it stays as it is.

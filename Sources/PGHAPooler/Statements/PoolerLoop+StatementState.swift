@@ -13,6 +13,7 @@ extension PoolerLoop {
         guard let failed = server.pointee.session.takeFailures() else { return }
         server.pointee.statements?.pointee.removeFailed(failed, &self.statementTable)
         server.pointee.client?.pointee.statements?.pointee.removeFailed(failed, &self.statementTable)
+        self.keepSharedNames(server, failed)
     }
 
     /// "cached plan must not change result type", or a type that it needs is gone: the next use prepares it afresh.

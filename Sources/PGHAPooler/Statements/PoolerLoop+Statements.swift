@@ -11,6 +11,7 @@ extension PoolerLoop {
     /// Whether this client's statements are translated.
     @inline(__always) func translates(_ client: ClientPointer) -> Bool {
         self.configuration.preparedStatements > 0 && client.pointee.pool?.pointee.mode != .session
+            && !client.pointee.flags.contains(.ownNames)
     }
 
     mutating func nextSequence() -> UInt32 {
@@ -32,6 +33,12 @@ extension PoolerLoop {
             return self.repeatParse(server, taken, body)
         }
         let (content, isRefused) = self.retain(body, client, server)
+        if content.pointee.needsAttention, self.looksAtStatements(client, server, content.pointee.text) {
+            self.statementTable.release(content)
+            guard self.giveOwnNames(client, server) else { return .lost }
+            server.pointee.session.sent(Request(.parse, sequence: self.nextSequence()))
+            return .unchanged
+        }
         let renamed = !isRefused && content.pointee.needsAttention ? self.renamed(client, server, content) : nil
         let statement = renamed ?? content
         let sequence = self.nextSequence()
@@ -132,10 +139,14 @@ extension PoolerLoop {
     }
 
     private mutating func close(_ statement: StatementPointer, on server: ServerPointer) {
-        let name = statement.pointee.name
+        self.appendClose(statement.pointee.name, server)
+        self.statements(of: server).pointee.remove(statement, &self.statementTable)
+    }
+
+    /// `name` with its zero.
+    mutating func appendClose(_ name: UnsafeRawBufferPointer, _ server: ServerPointer) {
         self.appendHeader(FrontendMessage.close, bodyCount: 1 + name.count, copying: UInt8(ascii: "S"), name)
         server.pointee.session.sent(Request(.injectedClose))
-        self.statements(of: server).pointee.remove(statement, &self.statementTable)
     }
 
     private mutating func appendParse(_ statement: StatementPointer, _ body: UnsafeRawBufferPointer) {
@@ -179,4 +190,6 @@ enum Rewritten {
     /// More of it is needed.
     case incomplete
     case malformed
+    /// The client lost its server.
+    case lost
 }

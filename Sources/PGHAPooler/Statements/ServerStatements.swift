@@ -71,6 +71,27 @@ struct ServerStatements: BitwiseCopyable {
         self.count += 1
     }
 
+    /// Newest first.
+    var all: [StatementPointer] {
+        var all: [StatementPointer] = []
+        var link = self.newest
+        while let entry = link {
+            all.append(entry.pointee.statement)
+            link = entry.pointee.older
+        }
+        return all
+    }
+
+    /// Which of them the server has is not known any more.
+    mutating func doubtAll(_ table: inout StatementTable) {
+        self.setUnnamed(nil, sequence: 0, &table)
+        var link = self.newest
+        while let entry = link {
+            entry.pointee.isStale = true
+            link = entry.pointee.older
+        }
+    }
+
     /// The one to close when there are too many.
     var leastRecentlyUsed: StatementPointer? { self.oldest?.pointee.statement }
 

@@ -23,4 +23,12 @@ struct PoolStatistics {
     var waitingReads: UInt64 = 0
     /// Clients that came to keep their server, by reason.
     var pins = [UInt64](repeating: 0, count: PinReason.allCases.count)
+
+    /// The same by the reasons' names; session mode is none of them.
+    var pinsByReason: [String: UInt64] {
+        PinReason.allCases.reduce(into: [:]) { result, reason in
+            guard self.pins[Int(reason.rawValue)] > 0 else { return }
+            result[reason.name] = self.pins[Int(reason.rawValue)]
+        }
+    }
 }

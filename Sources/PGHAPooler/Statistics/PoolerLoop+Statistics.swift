@@ -26,6 +26,7 @@ extension PoolerLoop {
         result.servers = self.servers.count
         result.term = self.topology.term.number
         result.hasLeader = self.topology.leader != nil
+        result.certificates = self.security.expiries
         return result
     }
 
@@ -56,6 +57,8 @@ extension PoolerLoop {
         result.transaction = pool.pointee.durations.transaction.counts
         result.query = pool.pointee.durations.query.counts
         result.lastPeriod = pool.pointee.period.last
+        result.retries = statistics.retries
+        result.pins = statistics.pinsByReason
         result.errors = pool.pointee.errors.reduce(into: [:]) { $0[$1.key.description] = $1.value }
         return result
     }

@@ -45,8 +45,12 @@ package struct PoolerStatistics: Sendable {
         package var wait = DurationCounts()
         package var transaction = DurationCounts()
         package var query = DurationCounts()
-        /// Errors that servers reported, by SQLSTATE.
+        /// Errors that servers reported, or the pooler in a lost server's place, by SQLSTATE.
         package var errors: [String: UInt64] = [:]
+        /// Transactions that went to another server because the first did not run them.
+        package var retries: UInt64 = 0
+        /// Clients that came to keep their server, by the reason's name.
+        package var pins: [String: UInt64] = [:]
     }
 
     /// Merged over all loops, in the order of database, user and standby.
@@ -58,6 +62,8 @@ package struct PoolerStatistics: Sendable {
     /// The term of the topology that the first loop has.
     package private(set) var term: UInt64 = 0
     package private(set) var hasLeader = false
+    /// When the first certificate of each file for TLS expires, in seconds since 1970, by the file's setting.
+    package private(set) var certificates: [String: Int] = [:]
 
     init(_ loops: [LoopStatistics]) {
         var merged: [Pool.Key: Pool] = [:]
@@ -71,6 +77,7 @@ package struct PoolerStatistics: Sendable {
         self.pools = merged.values.sorted { $0.key < $1.key }
         self.term = loops.first?.term ?? 0
         self.hasLeader = loops.first?.hasLeader ?? false
+        self.certificates = loops.first?.certificates ?? [:]
     }
 }
 
@@ -101,6 +108,8 @@ extension PoolerStatistics.Pool {
         self.transaction += other.transaction
         self.query += other.query
         self.errors.merge(other.errors, uniquingKeysWith: +)
+        self.retries += other.retries
+        self.pins.merge(other.pins, uniquingKeysWith: +)
     }
 }
 
@@ -117,4 +126,5 @@ struct LoopStatistics: Sendable {
     var servers = 0
     var term: UInt64 = 0
     var hasLeader = false
+    var certificates: [String: Int] = [:]
 }

@@ -6,6 +6,10 @@ internal import Glibc
 /// `@unchecked`: OpenSSL counts references to an `SSL_CTX` with atomics, and nothing changes it once it is made.
 final class TLSContext: @unchecked Sendable {
     let raw: OpaquePointer
+    /// When the first of the own certificate and those above it expires, in seconds since 1970; nil without one.
+    private(set) var expires: Int?
+    /// The same of the authorities that are trusted.
+    private(set) var authorityExpires: Int?
 
     private init(_ method: OpaquePointer?, _ version: PoolerConfiguration.TLSVersion) throws(PoolerFailure) {
         guard let raw = SSL_CTX_new(method) else { throw .noTLS(reason: Self.reason) }
@@ -68,6 +72,7 @@ final class TLSContext: @unchecked Sendable {
         guard SSL_CTX_use_PrivateKey_file(self.raw, key, SSL_FILETYPE_PEM) == 1,
             SSL_CTX_check_private_key(self.raw) == 1
         else { throw .unusableFile(key, reason: Self.reason) }
+        self.expires = Self.known(pgha_ssl_ctx_expiry(self.raw))
     }
 
     private func use(authority: String) throws(PoolerFailure) {
@@ -75,7 +80,10 @@ final class TLSContext: @unchecked Sendable {
         guard SSL_CTX_load_verify_locations(self.raw, authority, nil) == 1 else {
             throw .unusableFile(authority, reason: Self.reason)
         }
+        self.authorityExpires = Self.known(pgha_ssl_ctx_authority_expiry(self.raw))
     }
+
+    private static func known(_ seconds: Int64) -> Int? { seconds == pgha_no_expiry ? nil : Int(seconds) }
 
     /// What OpenSSL says of its last failure.
     static var reason: String {

@@ -10,6 +10,8 @@ package struct ErrorView {
     package private(set) var message: UnsafeRawBufferPointer?
     package private(set) var detail: UnsafeRawBufferPointer?
     package private(set) var hint: UnsafeRawBufferPointer?
+    /// Of PostgreSQL's source: who says it, where texts are translated.
+    package private(set) var routine: UnsafeRawBufferPointer?
 
     package init?(_ body: UnsafeRawBufferPointer) {
         var reader = ByteReader(body)
@@ -24,11 +26,18 @@ package struct ErrorView {
             case UInt8(ascii: "M"): self.message = text
             case UInt8(ascii: "D"): self.detail = text
             case UInt8(ascii: "H"): self.hint = text
+            case UInt8(ascii: "R"): self.routine = text
             // Readers must skip what they do not know (manual, "Error and Notice Message Fields").
             default: break
             }
         }
         guard reader.remaining == 0 else { return nil }
+    }
+
+    /// `pg_terminate_backend`, or an orderly stop of the server, but neither its crash nor an immediate stop. Source:
+    /// PostgreSQL, `ProcessInterrupts` in `postgres.c`.
+    package var isAdministratorsCommand: Bool {
+        self.state == .adminShutdown && self.routine.map { $0.equals("ProcessInterrupts") } ?? false
     }
 
     /// Whether the server closes the connection with it.

@@ -2,7 +2,7 @@
 /// where statements are routed, all of them are classified.
 ///
 /// Intuition: nearly all statements begin with one of a few words and contain nothing that matters to a session; those
-/// are told by their first word and a search for `;`, `_advisory_`, `_config`, `_settings` and `temp`. A true answer
+/// are told by their first word and a search for `;`, `_advisory_`, `_config`, `_settings`, `temp` and two more. True
 /// means "classify it", not that the text does anything.
 package enum AttentionTest {
     package static func needsAttention(_ text: UnsafeRawBufferPointer) -> Bool {
@@ -55,7 +55,7 @@ package enum AttentionTest {
         // Two bytes behind the block are looked at, too.
         let last = end &- Self.width &- 2
         while true {
-            if Self.mayMatter(base + index), Self.mentionsSession(text, index, index &+ Self.width) { return true }
+            if Self.matters(text, base + index, index) { return true }
             if index == last { break }
             index = index &+ Self.width < last ? index &+ Self.width : last
         }
@@ -66,25 +66,46 @@ package enum AttentionTest {
     private typealias Block = SIMD16<UInt8>
     private static var width: Int { 16 }
 
-    /// Sixteen bytes at once: whether one of them is `;`, `&`, the middle of `temp` in any case, or an underscore with
-    /// letters behind it that `_advisory_`, `_config` or `_settings` may begin with. Seldom true for nothing.
+    @inline(__always) private static func matters(
+        _ text: UnsafeRawBufferPointer, _ bytes: UnsafeRawPointer, _ index: Int
+    ) -> Bool {
+        let marks = Self.marks(bytes)
+        return marks.x | marks.y != 0
+            && (Self.confirms(text, index, marks.x) || Self.confirms(text, index &+ Self.width / 2, marks.y))
+    }
+
+    /// Looks at the bytes that are marked, eight of them at `index`.
+    @inline(never) private static func confirms(
+        _ text: UnsafeRawBufferPointer, _ index: Int, _ marks: UInt64
+    ) -> Bool {
+        var left = marks
+        while left != 0 {
+            let place = index &+ left.trailingZeroBitCount &>> 3
+            if text[place] == 0x3B || Self.confirms(text, place) { return true }
+            left &= left &- 1
+        }
+        return false
+    }
+
+    /// Sixteen bytes at once: marked is `;`, `&`, the middle of `temp` in any case, and an underscore with letters behind
+    /// it that one of the names may go on with.
     ///
     /// Every term is 0 in the lanes where it matches. Comparisons of `SIMD` are not used: the compiler (6.3) makes a
     /// loop over the lanes of each.
-    @inline(__always) private static func mayMatter(_ bytes: UnsafeRawPointer) -> Bool {
+    @inline(__always) private static func marks(_ bytes: UnsafeRawPointer) -> SIMD2<UInt64> {
         let first = bytes.loadUnaligned(as: Block.self)
         let second = (bytes + 1).loadUnaligned(as: Block.self)
         let third = (bytes + 2).loadUnaligned(as: Block.self)
         let middle = ((first | Self.each(0x20)) &- Self.each(0x6D)) | ((second | Self.each(0x20)) &- Self.each(0x70))
-        // a, c, s (and q); then d, o, e (and f, g, l, m, n): those and only those have or lack the same bits.
+        // a, c, s, t (and others up to g and from p to w); then d, e, o, t (and f, g, l to n, u to w): those and only those
+        // have or lack the same bits.
         let name =
-            (first &- Self.each(0x5F)) | ((second | Self.each(0x32)) &- Self.each(0x73))
-            | ((third | Self.each(0x2B)) &- Self.each(0x6F))
+            (first &- Self.each(0x5F)) | ((second | Self.each(0x37)) &- Self.each(0x77))
+            | ((third | Self.each(0x3B)) &- Self.each(0x7F))
         let semicolon = first &- Self.each(0x3B)
         let ampersand = first &- Self.each(0x26)
         let marks = Self.zeros(semicolon) | Self.zeros(ampersand) | Self.zeros(middle) | Self.zeros(name)
-        let halves = unsafeBitCast(marks, to: SIMD2<UInt64>.self)
-        return (halves.x | halves.y) & 0x8080_8080_8080_8080 != 0
+        return unsafeBitCast(marks & Self.each(0x80), to: SIMD2<UInt64>.self)
     }
 
     @inline(__always) private static func each(_ byte: UInt8) -> Block { Block(repeating: byte) }
@@ -112,7 +133,8 @@ package enum AttentionTest {
         case 0x26: return Self.begins(text, index, "&\"")
         case 0x5F:
             return Self.begins(text, index, "_advisory_") || Self.begins(text, index, "_config")
-                || Self.begins(text, index, "_settings")
+                || Self.begins(text, index, "_settings") || Self.begins(text, index, "_statements")
+                || Self.begins(text, index, "_terminate_backend")
         // The letter of `temp` that is followed by the rarest one.
         case 0x4D, 0x6D: return index >= 2 && Self.begins(text, index &- 2, "temp")
         default: return false

@@ -19,10 +19,10 @@ enum Keyword: UInt8 {
     case pure, ownRead, catalogSchema
 
     // Names that matter before a parenthesis.
-    case setConfig, advisoryLock, advisoryUnlock, advisoryTransactionLock, volatileFunction
+    case setConfig, advisoryLock, advisoryUnlock, advisoryTransactionLock, terminate, volatileFunction
 
     // Names that matter anywhere.
-    case temporarySchema, settingsView, serverView
+    case temporarySchema, settingsView, statementsView, serverView
 
     /// Whether a read may have the word in front of a parenthesis; in front of `.name (` only what the operator named.
     var mayOpenParenthesis: Bool {
@@ -61,10 +61,10 @@ extension Keyword {
         ("sequences", .sequences), ("temp", .temporary), ("temporary", .temporary), ("or", .or),
         ("replace", .replace), ("hold", .hold), ("atomic", .atomic), ("case", .caseWord), ("read", .read),
         ("only", .only), ("as", .asWord), ("not", .not), ("recursive", .recursive), ("pg_catalog", .catalogSchema),
-        ("set_config", .setConfig),
+        ("set_config", .setConfig), ("pg_terminate_backend", .terminate),
         ("pg_temp", .temporarySchema), ("pg_settings", .settingsView),
         // Views of what one server does.
-        ("pg_locks", .serverView), ("pg_cursors", .serverView), ("pg_prepared_statements", .serverView),
+        ("pg_locks", .serverView), ("pg_cursors", .serverView), ("pg_prepared_statements", .statementsView),
         ("pg_prepared_xacts", .serverView), ("pg_replication_slots", .serverView), ("pg_file_settings", .serverView),
         ("pg_hba_file_rules", .serverView), ("pg_stat_activity", .serverView), ("pg_stat_replication", .serverView),
         ("pg_stat_replication_slots", .serverView), ("pg_stat_wal_receiver", .serverView),

@@ -197,6 +197,9 @@ struct StatementScan {
         // A rule of that view calls set_config.
         case (.settingsView, _) where self.sawUpdate: self.anythingMayHappen()
         case (.settingsView, _), (.serverView, _): self.noRead()
+        case (.statementsView, _):
+            self.summary.effects.insert(.readsStatements)
+            self.noRead()
         case (.hold, .with) where self.opening == .declare: self.summary.effects.insert(.declaresHoldCursor)
         case (.only, .read) where self.summary.effects.contains(.begins):
             self.summary.effects.insert(.beginsReadOnly)
@@ -217,6 +220,7 @@ struct StatementScan {
         switch function {
         case .advisoryLock: self.summary.effects.insert(.takesSessionLock)
         case .advisoryUnlock: self.summary.effects.insert(.releasesSessionLock)
+        case .terminate: self.summary.effects.insert(.endsSessions)
         case .setConfig: self.summary.effects.formUnion(SetConfigCall.risks(self.lexer).union(.callsSetConfig))
         default: break
         }

@@ -1,6 +1,7 @@
 import PGHACore
 import PGHAPostgres
 import PGHASchema
+import PGHAWire
 
 /// Installs what pgha needs in running servers: roles, their passwords, and the scripts of `sql/` that are missing.
 struct SchemaInstaller: Sendable {
@@ -77,20 +78,13 @@ struct SchemaInstaller: Sendable {
         return ["\(node.name): made the role pgha_agent"]
     }
 
-    /// The password goes as a parameter and reaches `ALTER ROLE` inside the server: no statement text holds it.
     private func setPassword(
-        _ password: Secret, of role: String, _ session: PostgresConnection
+        _ password: PGHAPostgres.Secret, of role: String, _ session: PostgresConnection
     ) async throws(PostgresError) {
+        let verifier = SCRAMVerifier.ofRole(password: PGHAWire.Secret(Array(password.revealed.utf8))).text
         try await session.query(
-            "SELECT set_config('pgha.role', $1, false), set_config('pgha.secret', $2, false)",
-            [role, password.revealed])
-        try await session.script(
-            """
-            DO $$ BEGIN
-                EXECUTE format('ALTER ROLE %I PASSWORD %L', current_setting('pgha.role'), current_setting('pgha.secret'));
-            END $$
-            """)
-        try await session.query("SELECT set_config('pgha.secret', '', false)")
+            PGHASchema.takePassword, [role, verifier.withBytes { String(decoding: $0, as: UTF8.self) }])
+        try await session.script(PGHASchema.setPassword)
     }
 
     /// The controller asks the standbys next, as a role that they must know by then. Best effort.

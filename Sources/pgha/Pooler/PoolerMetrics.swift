@@ -5,14 +5,17 @@ import PGHAPooler
 struct PoolerMetrics: Sendable {
     private static let labels = ["database", "user", "server"]
     private let metrics: Metrics
+    private let certificates: CertificateMetrics
     private let process: ProcessMetrics
 
     init() {
         self.metrics = Metrics()
+        self.certificates = CertificateMetrics(self.metrics)
         self.process = ProcessMetrics(self.metrics)
     }
 
-    func text(_ statistics: PoolerStatistics) -> String {
+    /// `certificates` of the HTTP interface; see ``CertificateMetrics/update(_:)``.
+    func text(_ statistics: PoolerStatistics, certificates: [String: Int] = [:]) -> String {
         self.gauge("pgha_pooler_clients", "Client connections, those that log in included.", statistics.clients)
         self.gauge("pgha_pooler_servers", "Server connections.", statistics.servers)
         self.gauge("pgha_pooler_term", "The term of the leader that is followed.", Int(statistics.term))
@@ -20,6 +23,7 @@ struct PoolerMetrics: Sendable {
         self.setGauges(statistics.pools)
         self.setCounters(statistics.pools)
         self.setHistograms(statistics.pools)
+        self.certificates.update(statistics.certificates.merging(certificates) { $1 })
         self.process.update()
         return self.metrics.text()
     }
@@ -75,8 +79,15 @@ struct PoolerMetrics: Sendable {
             "pgha_pooler_reads_refused_total", "Reads that the standby could not do, so that the leader did.",
             \.refusedReads)
         self.metrics.counter(
-            "pgha_pooler_errors_total", "Errors that servers reported to clients.", labels: Self.labels + ["sqlstate"]
+            "pgha_pooler_errors_total", "Errors that servers, or the pooler in place of a lost one, gave to clients.",
+            labels: Self.labels + ["sqlstate"]
         ).replace(pools.flatMap { pool in pool.errors.map { (Self.values(pool) + [$0.key], Double($0.value)) } })
+        counter(
+            "pgha_pooler_retries_total", "Transactions that another server ran because the first had not.", \.retries)
+        self.metrics.counter(
+            "pgha_pooler_pins_total", "Clients that came to keep their server, by reason.",
+            labels: Self.labels + ["reason"]
+        ).replace(pools.flatMap { pool in pool.pins.map { (Self.values(pool) + [$0.key], Double($0.value)) } })
     }
 
     private func setHistograms(_ pools: [PoolerStatistics.Pool]) {

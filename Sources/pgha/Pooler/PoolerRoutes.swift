@@ -12,13 +12,13 @@ struct PoolerRoutes {
 
     func application(_ address: ListenAddress, _ tls: TLSIdentity?, _ logger: Logger) -> some ApplicationProtocol {
         Application(
-            router: self.router(),
+            router: self.router(tls),
             server: .over(tls),
             configuration: .init(address: .hostname(address.host, port: address.port), serverName: "pgha"),
             logger: logger)
     }
 
-    private func router() -> Router<BasicRequestContext> {
+    private func router(_ tls: TLSIdentity?) -> Router<BasicRequestContext> {
         let router = Router()
         let pooler = self.pooler
         let metrics = PoolerMetrics()
@@ -30,7 +30,9 @@ struct PoolerRoutes {
         router.get("/metrics") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: Metrics.contentType],
-                body: .init(byteBuffer: ByteBuffer(string: metrics.text(await pooler.statistics()))))
+                body: .init(
+                    byteBuffer: ByteBuffer(
+                        string: metrics.text(await pooler.statistics(), certificates: tls?.expiries ?? [:]))))
         }
         return router
     }

@@ -10,12 +10,12 @@ import Synchronization
 
 /// Tells the pooler who leads, as the controllers say. While none answers, the last word counts.
 final class TopologyFollower: Service {
-    private let controllers: [ControllerClient]
+    let controllers: [ControllerClient]
     /// Names this process to the controller: a switchover waits for the report of every pooler that follows by name.
     /// Nil without the token, which a report needs.
-    private let name: String?
-    private let pooler: Pooler
-    private let logger: Logger
+    let name: String?
+    let pooler: Pooler
+    let logger: Logger
     private let state: Mutex<State>
 
     private struct State {
@@ -56,6 +56,7 @@ final class TopologyFollower: Service {
         try? await cancelWhenGracefulShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.follow() }
+                group.addTask { try await self.reportFigures() }
                 group.addTask { for await claim in self.pooler.drained { await self.reportDrained(claim) } }
                 defer { group.cancelAll() }
                 // The stream of drains ends with the pooler; this service may not, before it is asked to.

@@ -65,6 +65,17 @@ assert.deepEqual([0, 9.96, 12.3, 180, 7200, 200000].map(view.age), ["0.0 s", "10
 assert.equal(view.clock(new Date(2026, 0, 31, 2, 3, 4)), "2026-01-31 02:03:04");
 assert.deepEqual([null, 80, 2410, 75000].map(view.took), ["", "80 ms", "2.41 s", "75 s"]);
 
+const figures = {
+  term: 3, has_leader: true, clients: 12, waiting: 0, longest_wait_ms: 0, servers: 5, servers_active: 2, transactions_per_second: 1234.5,
+  statements_per_second: 56789, errors_per_second: 0.04,
+};
+const row = (more, age_ms = 900) => view.poolerRows([{ name: "p", age_ms, figures: { ...figures, ...more } }])[0];
+assert.deepEqual(row({}), { name: "p", tone: "ok", cells: ["1235", "56.8 k", "0", "12", "0", "", "2 of 5 busy"], note: "" });
+assert.deepEqual([row({ waiting: 3, longest_wait_ms: 2500 }).tone, row({ waiting: 3, longest_wait_ms: 2500 }).cells[5]], ["warn", "2.50 s"]);
+assert.deepEqual([row({ has_leader: false }).tone, row({}, 20000).note], ["bad", "as of 20 s ago"]);
+assert.equal(view.poolerRows([{ name: "p", age_ms: null, figures: null }])[0].note, "has said nothing yet");
+assert.deepEqual(view.transactionSeries([{ transactions: null }, { transactions: 7 }]).slice(-3), [null, null, 7]);
+
 const sample = (seconds, leader, wal, lag = {}) => ({ unix_ms: seconds * 1000, leader, wal, lag });
 const samples = [sample(0, "a", 1000), sample(5, "a", 6000, { b: 7 }), sample(10, null, null), sample(15, "b", 100), sample(20, "b", 100)];
 // Plots are 15 minutes wide, however long the controller has run.
