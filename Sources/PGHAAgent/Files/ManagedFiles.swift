@@ -108,8 +108,9 @@ struct ManagedFiles: Sendable {
     }
 
     /// Who gets in by a password over TCP does so over the Unix socket too, where a pooler on this host comes from in
-    /// their place. The directory is the server's own user's, so nobody else can get there. Up to the first rule that
-    /// asks for something else: those behind it may be less strict.
+    /// their place. The socket knows neither addresses nor TLS; to it come the server's own user and, where it is set,
+    /// the members of `socket_group`. Up to the first rule that asks for something else: those behind it may be less
+    /// strict.
     private var localRules: [String] {
         let passwords: Set = ["scram-sha-256", "md5", "reject"]
         return self.setup.access.prefix { passwords.contains($0.method) }.filter { $0.type != "local" }

@@ -129,7 +129,8 @@ package enum SettingTable {
             Setting(
                 place: .agent, key: "socket_group", kind: .text, fallback: .unset("the agent's user alone"),
                 reason: "The group whose users may reach the server's Unix socket, as a pooler on this host wants "
-                    + "to: a fifth cheaper than TCP. The agent's user must be in it. Nothing else is opened to it."),
+                    + "to: a fifth cheaper than TCP. The agent's user must be in it. Nothing else is opened to it. A "
+                    + "server that was taken over keeps its own socket directory."),
         ] + HTTPTLSSettings.settings(of: .agent, use: "") + Self.logging(of: .agent)
 
     private static func logging(of place: Setting.Place) -> [Setting] {
