@@ -14,9 +14,9 @@ extension ControllerClient {
     /// Follows `GET /v1/watch`: a status at once, with every change, and otherwise twice a second.
     ///
     /// Ends only by throwing a ``ControllerFailure``: when the controller goes away, answers something else, or falls
-    /// silent.
+    /// silent. Who does not keep up misses the oldest: 256 are a minute or two.
     package func watch() -> AsyncThrowingStream<WatchEvent, any Error> {
-        AsyncThrowingStream { continuation in
+        AsyncThrowingStream(bufferingPolicy: .bufferingNewest(256)) { continuation in
             let task = Task {
                 do {
                     let events = Mutex(ServerSentEvents())
