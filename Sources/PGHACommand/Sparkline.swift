@@ -27,6 +27,8 @@ package struct Sparkline: Sendable {
 
     private static func bar(_ value: UInt64, top: UInt64) -> Character {
         guard value < top else { return self.bars[self.bars.count - 1] }
-        return self.bars[Int(Double(value) / Double(top) * Double(self.bars.count))]
+        // Above 2^53 two numbers may be one and the same as a Double.
+        let bar = Int(Double(value) / Double(top) * Double(self.bars.count))
+        return self.bars[min(self.bars.count - 1, bar)]
     }
 }

@@ -59,6 +59,7 @@ import Testing
         #expect(line.text(columns: 3, top: 8) == "▁▂█")
         #expect(line.text(columns: 20, top: 8) == " ▁▂▁▁█▅▁")
         #expect(line.greatest == 8)
+        #expect(Sparkline([.max - 1, 1 << 62]).text(columns: 2, top: .max) == "█▃")
         #expect(Sparkline([nil]).greatest == nil && Sparkline([]).text(columns: 5, top: 1) == "")
     }
 }
