@@ -71,27 +71,62 @@ import Testing
         }
     }
 
-    @Test func aGroupMayPassToTheSocketAndOpenNothingElse() async throws {
+    private struct Access: Hashable {
+        var group: gid_t
+        var mode: Int
+    }
+
+    private func access(below root: String) throws -> [String: Access] {
+        try ["", "/run", "/agent", "/diverged", "/log"].reduce(into: [:]) { result, path in
+            let attributes = try FileManager.default.attributesOfItem(atPath: root + path)
+            let group = try #require(attributes[.groupOwnerAccountID] as? Int)
+            result[path] = Access(
+                group: gid_t(group), mode: try #require(attributes[.posixPermissions] as? Int))
+        }
+    }
+
+    /// The first of the groups below 1,000 that is another than new files have, and that this process may give to a file
+    /// or may not.
+    private static func otherGroup(isMine wanted: Bool) -> (name: String, number: gid_t)? {
+        var mine = [gid_t](repeating: 0, count: 65_536)
+        let groups = Set(mine.prefix(Int(max(0, getgroups(Int32(mine.count), &mine)))))
+        for number in gid_t(0)..<1000 where number != getegid() {
+            let isMine = geteuid() == 0 || groups.contains(number)
+            guard isMine == wanted, let group = getgrgid(number) else { continue }
+            return (String(cString: group.pointee.gr_name), number)
+        }
+        return nil
+    }
+
+    @Test(.enabled(if: Self.otherGroup(isMine: true) != nil, "this user is in one group only"))
+    func aGroupMayPassToTheSocketAndOpenNothingElse() async throws {
+        let group = try #require(Self.otherGroup(isMine: true))
         try await self.withDirectory { root in
-            let name = String(cString: try #require(getgrgid(getegid())).pointee.gr_name)
-            func modes() throws -> [String: Int] {
-                try ["", "/run", "/agent", "/diverged", "/log"].reduce(into: [:]) { modes, path in
-                    let attributes = try FileManager.default.attributesOfItem(atPath: root + path)
-                    #expect(attributes[.groupOwnerAccountID] as? Int == Int(getegid()))
-                    modes[path] = attributes[.posixPermissions] as? Int
-                }
-            }
-            let closed: [String: Int] = [
-                "": 0o700, "/run": 0o700, "/agent": 0o700, "/diverged": 0o700, "/log": 0o700,
-            ]
             _ = try StateDirectory.open(root)
-            #expect(try modes() == closed)
-            _ = try StateDirectory.open(root, socketGroup: name)
-            #expect(try modes() == closed.merging(["": 0o710, "/run": 0o710]) { $1 })
+            let closed = try self.access(below: root)
+            #expect(Set(closed.values) == [Access(group: getegid(), mode: 0o700)])
+            _ = try StateDirectory.open(root, socketGroup: group.name)
+            let passage = Access(group: group.number, mode: 0o710)
+            #expect(try self.access(below: root) == closed.merging(["": passage, "/run": passage]) { $1 })
             _ = try StateDirectory.open(root)
-            #expect(try modes() == closed)
+            #expect(try self.access(below: root).mapValues(\.mode) == closed.mapValues(\.mode))
+        }
+    }
+
+    @Test func anUnknownGroupStopsTheAgent() async throws {
+        try await self.withDirectory { root in
             #expect(throws: AgentStartError.noSocketGroup("pgha no group")) {
                 try StateDirectory.open(root, socketGroup: "pgha no group")
+            }
+        }
+    }
+
+    @Test(.enabled(if: Self.otherGroup(isMine: false) != nil, "root may give a file to any group"))
+    func aGroupThatTheAgentsUserIsNotInStopsTheAgent() async throws {
+        let group = try #require(Self.otherGroup(isMine: false))
+        try await self.withDirectory { root in
+            #expect(throws: AgentStartError.notInSocketGroup(group.name)) {
+                try StateDirectory.open(root, socketGroup: group.name)
             }
         }
     }
