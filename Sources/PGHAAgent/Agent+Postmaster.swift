@@ -75,6 +75,8 @@ extension Agent {
         if let port = self.setup?.port { await self.local.use(port: port) }
         await self.adopt()
         await self.settleGate()
+        // Told to whoever asks first: by it a controller knows this directory from an older copy of it.
+        await self.learnServersPledge()
         await self.refreshAccess()
         await self.refreshFacts()
     }

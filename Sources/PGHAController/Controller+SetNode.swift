@@ -1,12 +1,18 @@
 package import PGHAClient
+import PGHAConfiguration
 package import PGHACore
 
 extension Controller {
     /// Changes what a node may do, or where its agent is, once that was asked who it is.
     package func setNode(_ name: NodeName, _ patch: NodePatch) async throws(ControllerRefusal) -> Accepted {
-        if let agent = patch.agent { try await self.requireAgent(agent, of: name) }
-        // Read again: it may have changed meanwhile.
-        return try self.accept(.setNode(patch.applied(to: try self.currentNode(name))), "\(name) changed")
+        var message = "\(name) changed"
+        if let agent = patch.agent, try await !self.requireAgent(agent, of: name, patch) {
+            message +=
+                "; this controller never heard its former agent, so make sure that the directory is the one that "
+                + "\(name) had, and no copy of it"
+        }
+        // Built and checked again: it may have changed meanwhile.
+        return try self.accept(.setNode(try self.patchedNode(name, patch)), message)
     }
 
     private func currentNode(_ name: NodeName) throws(ControllerRefusal) -> NodeSpec {
@@ -17,17 +23,26 @@ extension Controller {
         return node
     }
 
-    private func requireAgent(_ address: String, of name: NodeName) async throws(ControllerRefusal) {
-        var node = try self.currentNode(name)
-        guard node.agent != nil else {
+    /// The node with the changes, which make nothing unsound. What was unsound before, say for want of voters after a
+    /// removal, stands in no other change's way.
+    private func patchedNode(_ name: NodeName, _ patch: NodePatch) throws(ControllerRefusal) -> NodeSpec {
+        let node = patch.applied(to: try self.currentNode(name))
+        let current = try self.currentSpec()
+        var spec = current
+        spec.nodes = spec.nodes.map { $0.name == name ? node : $0 }
+        if SpecCheck.problem(in: spec) != SpecCheck.problem(in: current) { try self.requireSound(spec) }
+        return node
+    }
+
+    /// - Returns: Whether it is certainly the node's; see ``MovedAgent``.
+    private func requireAgent(
+        _ address: String, of name: NodeName, _ patch: NodePatch
+    ) async throws(ControllerRefusal) -> Bool {
+        guard try self.currentNode(name).agent != nil else {
             throw .invalid(
                 "\(name) has no agent", hint: "Remove the node, and add it with its agent under a new name.")
         }
-        node.agent = address
-        var spec = try self.currentSpec()
-        spec.nodes = spec.nodes.map { $0.name == name ? node : $0 }
-        try self.requireSound(spec)
-        let access = self.makeNode(node, nil)
+        let access = self.makeNode(try self.patchedNode(name, patch), nil)
         let answer = await access.surveyAgent()
         self.start { await access.close() }
         guard case .facts(let facts) = answer else {
@@ -36,10 +51,9 @@ extension Controller {
                 code: "no_agent", message: "no agent answers at \(address)\(reason)",
                 hint: "Start the agent there first; it needs the cluster's token.")
         }
-        let problem = MovedAgent.problem(
-            facts, of: name, systemIdentifier: self.coordinator.state?.systemIdentifier,
-            known: self.coordinator.nodes[name]?.facts)
-        guard let problem else { return }
+        let known = self.coordinator.nodes[name]?.facts
+        let problem = self.coordinator.state.flatMap { MovedAgent.problem(facts, of: name, in: $0, known: known) }
+        guard let problem else { return MovedAgent.isCertain(known: known) }
         throw ControllerRefusal(
             code: "other_agent", message: "the agent at \(address) \(problem.message)",
             hint: "Give the address at which \(name)'s own agent runs, with the directory that it had.")
