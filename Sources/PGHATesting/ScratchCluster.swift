@@ -210,9 +210,10 @@ package final class ScratchCluster: Sendable {
 
     // MARK: - Processes
 
-    package func startAgent(_ node: Node) throws {
+    /// - Parameter port: where it listens in place of the node's own.
+    package func startAgent(_ node: Node, port: Int? = nil) throws {
         let arguments =
-            "agent --node \(node.name) --dir \(node.directory) --listen \(node.host):\(node.agentPort) "
+            "agent --node \(node.name) --dir \(node.directory) --listen \(node.host):\(port ?? node.agentPort) "
             + "--token-file \(self.directory)/token --pg-bindir \(ScratchPrograms.directory ?? "") \(self.tlsFlags)"
         if let size = self.options.smallDiskMiB, node.name == self.nodes[0].name {
             try self.launchOnSmallDisk(node, arguments, mebibytes: size)

@@ -90,6 +90,38 @@ struct SettingsTests {
             status[node.name.text]?.agent == address && status[node.name.text]?.agentPID != nil
         }
         try await cluster.waitUntilComplete()
+        try await self.moveUnheard(node, to: free, cluster)
+    }
+
+    /// The agent comes back elsewhere, to a controller that never heard it before, after a change of leader of which it may
+    /// have heard nothing itself: servers are sealed over SQL.
+    private func moveUnheard(_ node: ScratchCluster.Node, to port: Int, _ cluster: ScratchCluster) async throws {
+        try await cluster.switchover()
+        try await cluster.wait(for: "another leader") { $0.term == 2 && $0.phase == "steady" }
+        try await cluster.waitUntilComplete()
+        cluster.killAgent(node)
+        cluster.killController()
+        try cluster.startController()
+        try cluster.startAgent(node, port: port)
+        try await cluster.wait(for: "the next controller") { $0.term == 2 && $0.phase == "steady" }
+        let patch = NodePatch(agent: "http://127.0.0.1:\(port)")
+        let deadline = ContinuousClock.now + .seconds(60)
+        var message = "", refused: String?
+        repeat {
+            try await Task.sleep(for: .milliseconds(50))
+            refused = await RealClusters.refusal {
+                message = try await cluster.client.setNode(node.name, patch).message
+            }
+        } while refused == "no_agent" && ContinuousClock.now < deadline
+        #expect(refused == nil && message.contains("never heard"), "\(refused ?? message)")
+        try await cluster.waitUntilComplete()
+        // A change that leaves nobody to lead is none.
+        let others = cluster.nodes.filter { $0.name != node.name }
+        for other in others { _ = try await cluster.client.setNode(other.name, NodePatch(nofailover: true)) }
+        let last = await RealClusters.refusal {
+            _ = try await cluster.client.setNode(node.name, NodePatch(nofailover: true))
+        }
+        #expect(last == "spec_no_candidate")
     }
 
     @Test func whoMayConnectIsChangedOnEveryServerAndTheClusterGoesOn() async throws {
