@@ -89,7 +89,8 @@ import Testing
     /// or may not.
     private static func otherGroup(isMine wanted: Bool) -> (name: String, number: gid_t)? {
         var mine = [gid_t](repeating: 0, count: 65_536)
-        let groups = Set(mine.prefix(Int(max(0, getgroups(Int32(mine.count), &mine)))))
+        let count = getgroups(Int32(mine.count), &mine)
+        let groups = Set(mine.prefix(Int(max(0, count))))
         for number in gid_t(0)..<1000 where number != getegid() {
             let isMine = geteuid() == 0 || groups.contains(number)
             guard isMine == wanted, let group = getgrgid(number) else { continue }
