@@ -9,7 +9,7 @@ extension PoolerLoop {
         _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
         if !message.isComplete { return message.totalCount <= Self.frontRoom ? .keep : .forward }
-        guard LyingCommit.isReported(message.body) else { return self.takeSignal(server, message, &span) }
+        guard LyingCommit.isReported(message.body) else { return .forward }
         server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
         server.pointee.pool.pointee.errors[.outcomeUnknown, default: 0] += 1
         self.out.append(span, message.start - span)

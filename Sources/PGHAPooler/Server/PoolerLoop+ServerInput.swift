@@ -210,7 +210,7 @@ extension PoolerLoop {
 
     /// Nothing is owed any more.
     @inline(__always) private func answered(_ server: ServerPointer) {
-        server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .endsSessions])
+        server.pointee.flags.subtract([.mayCommit, .commitIsAlone])
         server.pointee.transaction = 0
         guard server.pointee.askedAt != 0 else { return }
         server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
