@@ -1,3 +1,4 @@
+import Glibc
 import PGHAPooler
 import PGHATesting
 import Testing
@@ -32,6 +33,36 @@ extension StatisticsTests {
         try pinned.query("SELECT FROM pg_prepared_statements")
         let pool = try #require(await rig.pooler.statistics().pools.first)
         #expect(pool.errors["08007"] == 1 && pool.pins == ["listen": 1])
+    }
+}
+
+extension StatisticsTests {
+    /// What clients hear as the reason of their connection's end counts, too.
+    @Test func anUnknownOutcomeThatEndsAConnectionIsCounted() async throws {
+        let rig = try await PoolerRig.start { $0.mode = .session }
+        let client = try rig.client()
+        try client.query("CREATE TEMP TABLE x (a int)")
+        let number = try #require(try client.value("SELECT pg_backend_pid()"))
+        let pid = try #require(Int32(number))
+        client.send { $0.query("SELECT pg_sleep(60)") }
+        try await rig.server.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
+        kill(pid, SIGKILL)
+        #expect(try client.answers() == ["E:08007"])
+        let pool = try #require(await rig.pooler.statistics().pools.first)
+        #expect(pool.errors == ["08007": 1])
+    }
+
+    /// Statements can raise any.
+    @Test func soManyStatesAreToldApart() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        for number in 0..<300 {
+            let state = "U0\(String(number + 100))"
+            #expect(try client.query("DO $$BEGIN RAISE SQLSTATE '\(state)'; END$$").first == "E:\(state)")
+        }
+        #expect(try client.query("DO $$BEGIN RAISE SQLSTATE '40001'; END$$").first == "E:40001")
+        let pool = try #require(await rig.pooler.statistics().pools.first)
+        #expect(pool.errors.count == 258 && pool.errors["other"] == 44 && pool.errors["40001"] == 1)
     }
 }
 

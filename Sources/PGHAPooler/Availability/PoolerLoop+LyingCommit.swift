@@ -11,7 +11,7 @@ extension PoolerLoop {
         if !message.isComplete { return message.totalCount <= Self.frontRoom ? .keep : .forward }
         guard LyingCommit.isReported(message.body) else { return .forward }
         server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
-        server.pointee.pool.pointee.errors[.outcomeUnknown, default: 0] += 1
+        server.pointee.pool.pointee.noteError(.outcomeUnknown)
         self.out.append(span, message.start - span)
         span = message.start
         if self.out.isNearlyFull(for: 1024) { _ = self.flushToClient(of: server) }

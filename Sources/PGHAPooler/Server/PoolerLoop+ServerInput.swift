@@ -250,7 +250,7 @@ extension PoolerLoop {
     mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
-            if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
+            if let state = error.state { server.pointee.pool.pointee.noteError(state) }
             if error.isFatal {
                 server.pointee.flags.insert(.saidGoodbye)
                 self.noteCommand(server, error)
