@@ -14,7 +14,7 @@ extension PoolerLoop {
         server.pointee.pool.pointee.noteError(.outcomeUnknown)
         self.out.append(span, message.start - span)
         span = message.start
-        if self.out.isNearlyFull(for: 1024) { _ = self.flushToClient(of: server) }
+        if self.out.isNearlyFull(for: 1024), !self.flushToClient(of: server) { return .gone }
         self.appendError(
             .error, .outcomeUnknown, "the commit was not confirmed by a standby and may be lost in a failover")
         server.pointee.flags.insert(.commitIsAlone)
