@@ -88,7 +88,7 @@ struct DrainTests {
         #expect(try busy.query("SELECT 1").last == "Z:T")
         #expect(try busy.query("COMMIT").last == "Z:I")
         #expect(try busy.answers() == ["E:57P01"])
-        while await rig.pooler.statistics().clients > 0 { await Task.yield() }
+        try await PoolerRig.wait("the clients are gone") { await rig.pooler.statistics().clients == 0 }
     }
 
     @Test func waitsForClientsThatMayStay() async throws {
