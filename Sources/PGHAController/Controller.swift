@@ -11,7 +11,7 @@ package actor Controller {
     /// Least time between two probes that suspicion asks for, at its beginning: two refusals make a verdict.
     static let urgentProbe = Duration.milliseconds(5)
     /// Kill to first acknowledged commit on the new primary, three servers on two quiet cores: the median of the bench.
-    static let measuredFailover: Int64 = 113
+    static let measuredFailover: Int64 = 117
     /// How long suspicion hurries before the ordinary interval is enough.
     static let urgentFor = Duration.seconds(2)
     /// Wait before a store that could not be reached is asked again.

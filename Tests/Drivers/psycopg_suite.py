@@ -16,6 +16,10 @@ EXPECTED = {
         # End their own server process, and expect the connection to the pooler to end with it.
         r"test_pgconn::test_reset(_async)?$",
         r"test_connection.*::test_broken_connection\b",
+        # End a session by the number in BackendKeyData, which is the pooler's and no process of the server's.
+        r"pool.*::test_(connect_check|connect_no_check|getconn_check|stats_check|check_connection)\b",
+        r"test_connection.*::test_(broken|right_exception_on_server_disconnect)\b",
+        r"::test_context_inerror_rollback_no_clobber\b",
     ],
 }
 

@@ -53,6 +53,20 @@ struct CancelTests {
         #expect(client.key.count == 32)
     }
 
+    /// In transaction mode it is the pooler's, and no process has it.
+    @Test func theNumberOfAClientEndsNothing() async throws {
+        let rig = try await PoolerRig.start(poolSize: 2)
+        let (client, other) = (try rig.client(), try rig.client())
+        try client.query("BEGIN")
+        for function in ["pg_terminate_backend", "pg_cancel_backend"] {
+            other.send { $0.query("SELECT \(function)(\(client.processID))") }
+            let messages = try other.readToReady()
+            #expect(messages.map(RawClient.summary) == ["T", "N", "D:f", "C:SELECT 1", "Z:I"])
+            #expect(messages[1].text.contains("\(client.processID)"))
+        }
+        #expect(try client.query("COMMIT") == ["C:COMMIT", "Z:I"])
+    }
+
     @Test func inSessionModeTheGreetingNamesTheServersProcess() async throws {
         let rig = try await PoolerRig.start(poolSize: 2) { $0.mode = .session }
         let (first, second) = (try rig.client(), try rig.client())

@@ -154,12 +154,14 @@ import Testing
         try client.query("BEGIN")
         let console = try Self.console(rig)
         console.send { $0.query("PAUSE") }
-        while await !rig.pooler.statistics().pools.contains(where: \.isHeld) { await Task.yield() }
+        try await PoolerRig.wait("the pool is held") { await rig.pooler.statistics().pools.contains(where: \.isHeld) }
         #expect(try client.query("COMMIT").last == "Z:I")
         #expect(try console.answers() == ["C:PAUSE", "Z:I"])
         #expect(await rig.pooler.statistics().servers == 0)
         client.send { $0.query("SELECT 7") }
-        while await rig.pooler.statistics().pools.allSatisfy({ $0.clientsWaiting == 0 }) { await Task.yield() }
+        try await PoolerRig.wait("a client waits") {
+            await rig.pooler.statistics().pools.contains { $0.clientsWaiting > 0 }
+        }
         #expect(try console.query("RESUME").first == "C:RESUME")
         #expect(try client.answers().contains("D:7"))
     }

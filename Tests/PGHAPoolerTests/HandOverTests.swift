@@ -22,7 +22,7 @@ struct HandOverTests {
         try clients[0].query("BEGIN")
         let new = try await Self.rig(server, port: old.port)
         old.pooler.drain(.waitForClients)
-        while await old.pooler.statistics().clients != 4 { await Task.yield() }
+        try await PoolerRig.wait("the clients are there") { await old.pooler.statistics().clients == 4 }
         // Whoever comes now, comes to the new one; who is there stays.
         let late = try (0..<8).map { _ in try new.client() }
         #expect(await new.pooler.statistics().clients == 8)
@@ -45,7 +45,7 @@ struct HandOverTests {
         let (first, second) = (try rig.client(), try rig.client())
         try first.query("BEGIN")
         second.send { $0.query("SELECT 2") }
-        while await rig.pooler.statistics().pools[0].clientsWaiting != 1 { await Task.yield() }
+        try await PoolerRig.wait("a client waits") { await rig.pooler.statistics().pools[0].clientsWaiting == 1 }
         configuration.limits.poolSize = 2
         try rig.pooler.reload(configuration)
         // The larger pool helps the client that waits already.

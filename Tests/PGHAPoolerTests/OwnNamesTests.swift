@@ -108,6 +108,56 @@ struct OwnNamesTests {
         #expect(try self.run(client, "s")[1] == "D:s")
     }
 
+    @Test(arguments: [true, false]) func whatCannotBePreparedFailsTheLookUntilItIsGone(isPrepared: Bool) async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        try client.query("CREATE TABLE t (a int)")
+        for name in ["a", "pgha_last"] { try self.prepare(client, name, "SELECT 'it'") }
+        try self.prepare(client, "gone", "TABLE t")
+        try self.prepare(client, "z", "SELECT 'z'")
+        try client.query("DROP TABLE t")
+        for _ in 0..<2 {
+            let answers = isPrepared ? try self.lookPrepared(client) : try client.query(Self.look)
+            #expect(answers.first == "E:42P01" && answers.last == "Z:I")
+            #expect(try self.run(client, "a")[1] == "D:it")
+        }
+        #expect(try client.query("DEALLOCATE gone").last == "Z:I")
+        let answers = isPrepared ? try self.lookPrepared(client) : try client.query(Self.look)
+        #expect(answers.contains("D:a,pgha_last,z"))
+        #expect(try self.run(client, "z")[1] == "D:z")
+    }
+
+    private func lookPrepared(_ client: RawClient) throws -> [String] {
+        client.send { buffer in
+            buffer.parse("", Self.look)
+            buffer.bind("")
+            buffer.execute()
+            buffer.sync()
+        }
+        return try client.answers()
+    }
+
+    /// One that has no name stays what it was, whatever looks.
+    @Test func theStatementWithoutANameStaysOne() async throws {
+        let rig = try await PoolerRig.start()
+        for isThere in [true, false] {
+            let client = try rig.client()
+            if isThere { try self.prepare(client, "", "SELECT 'none'") }
+            try self.prepare(client, "look", Self.look)
+            #expect(try self.run(client, "look")[1] == "D:look")
+            let answers = try self.run(client, "")
+            #expect(isThere ? answers[1] == "D:none" : answers == ["E:26000", "Z:I"])
+        }
+    }
+
+    @Test func aNameThatIsLongerThanTheRoomThereIsEndsTheSession() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        for name in ["a", String(repeating: "b", count: 40_000)] { try self.prepare(client, name, "SELECT 1") }
+        #expect(try client.query(Self.look) == ["E:54000"])
+        #expect(try rig.client().value(Self.look) == "")
+    }
+
     @Test func aFailedTransactionFailsAsItWould() async throws {
         let rig = try await PoolerRig.start()
         let client = try rig.client()

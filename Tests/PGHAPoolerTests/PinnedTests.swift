@@ -85,7 +85,7 @@ struct PinnedTests {
         let pid = try #require(Int32(number))
         // The server ends all its processes, and begins anew.
         kill(pid, SIGKILL)
-        while kill(pid, 0) == 0 { await Task.yield() }
+        try await PoolerRig.wait("the process is gone") { kill(pid, 0) != 0 }
         #expect(try client.query("SHOW work_mem") == ["T", "D:7MB", "C:SHOW", "Z:I"])
         try client.query("CREATE TEMP TABLE x (a int)")
         let second = try #require(try client.value("SELECT pg_backend_pid()"))
@@ -123,7 +123,7 @@ struct PinnedTests {
 
     private func processThatIsLeft(by user: String, _ rig: PoolerRig) async throws -> UInt32 {
         let process = try RawClient.logIn(port: rig.port, user: user).processID
-        while await rig.pooler.statistics().pools[0].serversIdle == 0 { await Task.yield() }
+        try await PoolerRig.wait("the server is idle") { await rig.pooler.statistics().pools[0].serversIdle > 0 }
         return process
     }
 
@@ -141,7 +141,9 @@ struct PinnedTests {
         kill(pid, SIGSTOP)
         let before = await rig.pooler.statistics().pools[0].bytesReceived
         client.send { $0.query("DEALLOCATE s") }
-        while await rig.pooler.statistics().pools[0].bytesReceived == before { await Task.yield() }
+        try await PoolerRig.wait("the text is there") {
+            await rig.pooler.statistics().pools[0].bytesReceived != before
+        }
         kill(pid, SIGKILL)
         let answers = try client.answers()
         #expect(answers == ["C:DEALLOCATE", "Z:I"])

@@ -37,6 +37,15 @@ final class PoolerRig: Sendable {
         PoolTopology.Node(name: NodeName("a")!, host: self.server.socketDirectory, port: UInt16(self.server.port))
     }
 
+    /// Waits until `condition` holds.
+    static func wait(_ what: String, until condition: () async -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while await !condition() {
+            guard ContinuousClock.now < deadline else { throw ScratchFailure("not within a minute: \(what)") }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
     func apply(term: UInt64) { self.pooler.apply(PoolTopology(term: Term(term), leader: self.node)) }
 
     func client(_ settings: [(String, String)] = []) throws -> RawClient {

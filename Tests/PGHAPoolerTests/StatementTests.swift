@@ -98,6 +98,41 @@ struct StatementTests {
         #expect(try client.value("SELECT count(*) FROM pg_prepared_statement() WHERE statement = 'SELECT 5'") == "1")
     }
 
+    /// More of them than fit the room of one turn, 32 KiB.
+    @Test(arguments: [true, false]) func answersInTheServersPlaceByTheThousand(flushes: Bool) async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        client.send { buffer in
+            for _ in 0..<20_000 { buffer.closeStatement("x") }
+            if flushes { buffer.flush() } else { buffer.sync() }
+        }
+        var count = 0
+        while count < 20_000, try client.read()?.type == "3" { count += 1 }
+        #expect(count == 20_000)
+        if flushes { client.send { $0.sync() } }
+        #expect(try client.answers() == ["Z:I"])
+    }
+
+    /// Answers that the client does not see lie between those that it does, more than one write can leave out.
+    @Test func aLongPipelineOfStatementsThatTheServerLacks() async throws {
+        let rig = try await PoolerRig.start { $0.preparedStatements = 2 }
+        let client = try rig.client()
+        let numbers = 0..<300
+        client.send { buffer in
+            for number in numbers { buffer.parse("s\(number)", "SELECT \(number)") }
+            buffer.sync()
+        }
+        #expect(try client.answers().count == 301)
+        client.send { buffer in
+            for number in numbers {
+                buffer.bind("s\(number)")
+                buffer.execute()
+            }
+            buffer.sync()
+        }
+        #expect(try client.answers() == numbers.flatMap { ["2", "D:\($0)", "C:SELECT 1"] } + ["Z:I"])
+    }
+
     @Test func theLeastRecentlyUsedStatementIsClosed() async throws {
         let rig = try await PoolerRig.start { $0.preparedStatements = 2 }
         let client = try rig.client()

@@ -1,3 +1,4 @@
+import Glibc
 import PGHAPooler
 import PGHATesting
 import Testing
@@ -35,6 +36,36 @@ extension StatisticsTests {
     }
 }
 
+extension StatisticsTests {
+    /// What clients hear as the reason of their connection's end counts, too.
+    @Test func anUnknownOutcomeThatEndsAConnectionIsCounted() async throws {
+        let rig = try await PoolerRig.start { $0.mode = .session }
+        let client = try rig.client()
+        try client.query("CREATE TEMP TABLE x (a int)")
+        let number = try #require(try client.value("SELECT pg_backend_pid()"))
+        let pid = try #require(Int32(number))
+        client.send { $0.query("SELECT pg_sleep(60)") }
+        try await rig.server.wait(until: "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
+        kill(pid, SIGKILL)
+        #expect(try client.answers() == ["E:08007"])
+        let pool = try #require(await rig.pooler.statistics().pools.first)
+        #expect(pool.errors == ["08007": 1])
+    }
+
+    /// Statements can raise any.
+    @Test func soManyStatesAreToldApart() async throws {
+        let rig = try await PoolerRig.start()
+        let client = try rig.client()
+        for number in 0..<300 {
+            let state = "U0\(String(number + 100))"
+            #expect(try client.query("DO $$BEGIN RAISE SQLSTATE '\(state)'; END$$").first == "E:\(state)")
+        }
+        #expect(try client.query("DO $$BEGIN RAISE SQLSTATE '40001'; END$$").first == "E:40001")
+        let pool = try #require(await rig.pooler.statistics().pools.first)
+        #expect(pool.errors.count == 258 && pool.errors["other"] == 44 && pool.errors["40001"] == 1)
+    }
+}
+
 @Suite("Durations are counted by their power of two") struct DurationCountsTests {
     @Test func everyBoundBelongsToTheBucketBelowIt() {
         let bounds = DurationCounts.bounds
@@ -57,7 +88,7 @@ struct DrainTests {
         #expect(try busy.query("SELECT 1").last == "Z:T")
         #expect(try busy.query("COMMIT").last == "Z:I")
         #expect(try busy.answers() == ["E:57P01"])
-        while await rig.pooler.statistics().clients > 0 { await Task.yield() }
+        try await PoolerRig.wait("the clients are gone") { await rig.pooler.statistics().clients == 0 }
     }
 
     @Test func waitsForClientsThatMayStay() async throws {

@@ -242,7 +242,7 @@ import Testing
             "set_config('a','b',true)",
             "pg_advisory_lock(1)", ";", " ", "\n", "/* c */", "--x\n", "'", "\"", "$$", "temp", "into", "create", "(",
             ")",
-            "pg_temp", "listen x", "U&\"a\"", "update pg_settings", "pg_prepared_statements", "pg_terminate_backend(1)",
+            "pg_temp", "listen x", "U&\"a\"", "update pg_settings", "pg_prepared_statements",
             "declare c cursor with hold", "end", "values (1)",
             "\\", "a_long_name_of_a_column", "an_even_longer_name_of_another_column",
         ]
@@ -252,8 +252,7 @@ import Testing
                 pieces.randomElement(using: &generator) ?? ""
             }.joined(separator: Bool.random(using: &generator) ? " " : "")
             let summary = self.classify(text)
-            let matters = !summary.effects.isDisjoint(
-                with: .sessionBound.union([.lowersDurability, .hidesWarnings, .endsSessions]))
+            let matters = !summary.effects.isDisjoint(with: .sessionBound.union([.lowersDurability, .hidesWarnings]))
             if matters {
                 let needsAttention = bytes(text).withExactBytes { AttentionTest.needsAttention($0) }
                 #expect(needsAttention, "\(text)")
@@ -263,7 +262,7 @@ import Testing
 
     private static let whatMatters = [
         "; set a = 1", "U&\"a\"", "pg_advisory_lock(1)", "Set_Config('a','b',true)", "pg_settings", "TEMP t",
-        "pg_prepared_Statements", "PG_terminate_backend(1)",
+        "pg_prepared_Statements",
     ]
 
     @Test(arguments: Self.whatMatters) func whatMattersIsFoundWhereverItStands(_ piece: String) {

@@ -108,8 +108,11 @@ extension PoolerLoop {
         let isMidMessage = server.pointee.rest > 0 && !server.pointee.flags.contains(.dropsRest)
         // Nothing can follow the front of a message; and a FATAL of the server's own says it already.
         if isMidMessage || server.pointee.flags.contains(.saidGoodbye) { return self.closeAfterOutput(client) }
-        if unknown { return self.refuse(client, .outcomeUnknown, Self.outcomeUnknown.message) }
-        self.refuse(client, .connectionFailure, "the connection to the server was lost")
+        server.pointee.pool.pointee.noteError(unknown ? .outcomeUnknown : .connectionFailure)
+        guard unknown else { return self.refuse(client, .connectionFailure, "the connection to the server was lost") }
+        server.pointee.pool.pointee.statistics.lostTransactions &+= 1
+        server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
+        self.refuse(client, .outcomeUnknown, Self.outcomeUnknown.message)
     }
 
     static var transactionLost: WireError {
@@ -141,7 +144,7 @@ extension PoolerLoop {
         let requests = server.pointee.session.requests
         let isOver = error.state == .outcomeUnknown || server.pointee.session.status == .idle
         server.pointee.pool.pointee.statistics.lostTransactions &+= 1
-        server.pointee.pool.pointee.errors[error.state, default: 0] += 1
+        server.pointee.pool.pointee.noteError(error.state)
         var trouble: Client.Trouble = isOver ? [] : .blockFailed
         if requests.isEmpty { trouble.insert(.untold) }
         if server.pointee.session.hasOpenPipeline { trouble.insert(.pipelined) }

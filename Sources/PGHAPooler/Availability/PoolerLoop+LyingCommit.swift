@@ -9,12 +9,12 @@ extension PoolerLoop {
         _ server: ServerPointer, _ message: MessageView, _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
         if !message.isComplete { return message.totalCount <= Self.frontRoom ? .keep : .forward }
-        guard LyingCommit.isReported(message.body) else { return self.takeSignal(server, message, &span) }
+        guard LyingCommit.isReported(message.body) else { return .forward }
         server.pointee.pool.pointee.statistics.unknownOutcomes &+= 1
-        server.pointee.pool.pointee.errors[.outcomeUnknown, default: 0] += 1
+        server.pointee.pool.pointee.noteError(.outcomeUnknown)
         self.out.append(span, message.start - span)
         span = message.start
-        if self.out.isNearlyFull(for: 1024) { _ = self.flushToClient(of: server) }
+        if self.out.isNearlyFull(for: 1024), !self.flushToClient(of: server) { return .gone }
         self.appendError(
             .error, .outcomeUnknown, "the commit was not confirmed by a standby and may be lost in a failover")
         server.pointee.flags.insert(.commitIsAlone)

@@ -29,9 +29,6 @@ struct CancelAddress: Equatable {
         Self.processShift - UInt32(Int.bitWidth - max(loops - 1, 0).leadingZeroBitCount)
     }
 
-    /// Whether it can be a client's of a pooler, as opposed to a server's process.
-    var isClient: Bool { self.number >= Self.mark && self.number < Self.mark << 1 }
-
     var process: UInt32 { self.number >> Self.processShift & (Self.processes - 1) }
 
     func loop(of loops: Int) -> Int {

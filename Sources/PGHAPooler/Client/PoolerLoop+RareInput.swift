@@ -34,9 +34,7 @@ extension PoolerLoop {
         self.out.append(span, message.start + message.presentCount - span)
         self.flushToServer(of: client)
         guard client.pointee.server == server, client.pointee.phase == .active else { return .closed }
-        while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
-        guard self.flush(to: client) else { return .closed }
-        return .done
+        return self.addMadeUp(server) && self.flushToClient(of: server) ? .done : .closed
     }
 
     /// Data that outlived its COPY (which failed) is dropped here as the server would drop it.

@@ -13,7 +13,7 @@ extension PoolerLoop {
         let fits = message.isComplete && self.makeRoom(for: Self.ownRoom + text.count, client)
         guard client.pointee.server == server else { return .closed }
         if fits, self.looksAtStatements(client, server, text), !server.pointee.session.hasOpenPipeline {
-            guard self.giveOwnNames(client, server) else { return .closed }
+            guard self.giveOwnNames(client, server, replacesUnnamed: true) else { return .closed }
             self.appendSync(server)
         }
         let isRenamed = fits && self.rename(client, server, text)

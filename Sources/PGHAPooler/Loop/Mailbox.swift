@@ -10,8 +10,6 @@ enum LoopRequest: Sendable {
     case drain(DrainMode)
     /// A cancel request that may be for a client of this loop.
     case cancel(CancelCall)
-    /// What one session asks for another one.
-    case signal(SessionSignal)
     /// Runs `work` on the loop's thread: statistics and other rare questions.
     case ask(@Sendable (inout PoolerLoop) -> Void)
     case stop
@@ -84,7 +82,6 @@ extension PoolerLoop {
             case .reload(let configuration, let security): self.reload(configuration, security)
             case .drain(let mode): self.drain(mode)
             case .cancel(let call): self.cancel(call)
-            case .signal(let signal): self.take(signal)
             case .ask(let work): work(&self)
             case .stop: self.isStopping = true
             }

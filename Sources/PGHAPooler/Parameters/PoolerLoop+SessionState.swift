@@ -33,7 +33,6 @@ extension PoolerLoop {
             return inspection
         }
         if !effects.isDisjoint(with: [.resetsAll, .discardsAll]) { self.demand(nil, client) }
-        if effects.contains(.endsSessions) { server.pointee.flags.insert(.endsSessions) }
         guard !effects.isDisjoint(with: .sessionBound) else { return .nothing }
         let name = summary.name(in: text)
         if !effects.isDisjoint(with: [.sets, .resets, .resetsAll, .callsSetConfig]) {

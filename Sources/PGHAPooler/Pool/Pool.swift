@@ -57,7 +57,9 @@ struct Pool: ~Copyable {
     var durations = PoolDurations()
     var period = PoolPeriod()
     /// What servers reported to clients, or the pooler in a lost server's place.
-    var errors: [SQLState: UInt64] = [:]
+    private(set) var errors: [SQLState: UInt64] = [:]
+    /// Those of states that there was no room for.
+    private(set) var otherErrors: UInt64 = 0
 
     /// The pool of the same user and database on the leader; nil in that one.
     var leader: PoolPointer?
@@ -72,6 +74,19 @@ struct Pool: ~Copyable {
     }
 
     deinit { self.durations.deallocate() }
+
+    /// Statements can raise any state they like, and each is a label of a metric: so many are told apart, and always those
+    /// of the pooler's own, which alerts ask for.
+    private static var errorStates: Int { 256 }
+    private static let ownStates: Set<SQLState> = [.outcomeUnknown, .serializationFailure, .connectionFailure]
+
+    mutating func noteError(_ state: SQLState) {
+        if self.errors.count < Self.errorStates || self.errors[state] != nil || Self.ownStates.contains(state) {
+            self.errors[state, default: 0] += 1
+        } else {
+            self.otherErrors += 1
+        }
+    }
 
     // MARK: - Idle servers
 

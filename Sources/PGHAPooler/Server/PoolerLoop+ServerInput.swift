@@ -87,6 +87,8 @@ extension PoolerLoop {
                     span = message.start + message.presentCount
                     server.pointee.flags.insert(.dropsRest)
                     server.pointee.rest = UInt32(message.totalCount - message.presentCount)
+                    // Every one of them divides what the client sees.
+                    if self.out.isNearlyFull(for: 0), !self.flushToClient(of: server) { return }
                 case .keep:
                     self.out.append(span, message.start - span)
                     server.pointee.held.keep(walk.rest(from: message.start))
@@ -122,7 +124,7 @@ extension PoolerLoop {
                 return self.serverBroke(server)
             }
         }
-        if server.pointee.session.hasMadeUp { self.addMadeUp(server) }
+        if server.pointee.session.hasMadeUp, !self.addMadeUp(server) { return }
         _ = self.flushToClient(of: server)
     }
 
@@ -139,19 +141,24 @@ extension PoolerLoop {
         return self.flush(to: client)
     }
 
-    /// Answers to what was never sent, as soon as it is their turn.
-    private mutating func addMadeUp(_ server: ServerPointer) {
-        while let type = server.pointee.session.nextMadeUp() { self.out.appendEmptyMessage(type) }
+    /// Answers to what was never sent, as soon as it is their turn. False when the client was closed on the way, as with
+    /// ``flushToClient(of:)``.
+    mutating func addMadeUp(_ server: ServerPointer) -> Bool {
+        while let type = server.pointee.session.nextMadeUp() {
+            if self.out.isNearlyFull(for: 64), !self.flushToClient(of: server) { return false }
+            self.out.appendEmptyMessage(type)
+        }
+        return true
     }
 
     /// The same, ahead of `message`.
-    mutating func addMadeUp(
+    @inline(__always) mutating func makeUp(
         _ server: ServerPointer, before message: MessageView, _ span: inout UnsafeRawPointer
-    ) {
+    ) -> Bool {
+        guard server.pointee.session.hasMadeUp else { return true }
         self.out.append(span, message.start - span)
         span = message.start
-        if self.out.isNearlyFull(for: 64) { _ = self.flushToClient(of: server) }
-        self.addMadeUp(server)
+        return self.addMadeUp(server)
     }
 
     @inline(__always) private mutating func takeMessage(
@@ -166,13 +173,13 @@ extension PoolerLoop {
             // No request ends with them, so the queue need not be asked.
             return .forward
         case BackendMessage.readyForQuery:
-            if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+            if !self.makeUp(server, before: message, &span) { return .gone }
             return self.takeReady(server, message)
         case BackendMessage.parameterStatus: return self.takeParameterStatus(server, message)
         case BackendMessage.notificationResponse: return self.takeNotification(server, message)
         case BackendMessage.noticeResponse: return self.takeNotice(server, message, &span)
         case BackendMessage.errorResponse:
-            if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+            if !self.makeUp(server, before: message, &span) { return .gone }
             return self.takeError(server, message)
         case BackendMessage.commandComplete:
             guard message.isComplete else { return .keep }
@@ -182,7 +189,7 @@ extension PoolerLoop {
             }
         default: break
         }
-        if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
+        if !self.makeUp(server, before: message, &span) { return .gone }
         switch server.pointee.session.received(message.type) {
         case .forward: return .forward
         case .swallow: return .drop
@@ -210,7 +217,7 @@ extension PoolerLoop {
 
     /// Nothing is owed any more.
     @inline(__always) private func answered(_ server: ServerPointer) {
-        server.pointee.flags.subtract([.mayCommit, .commitIsAlone, .endsSessions])
+        server.pointee.flags.subtract([.mayCommit, .commitIsAlone])
         server.pointee.transaction = 0
         guard server.pointee.askedAt != 0 else { return }
         server.pointee.pool.pointee.durations.query.add(self.now &- server.pointee.askedAt)
@@ -250,7 +257,7 @@ extension PoolerLoop {
     mutating func takeError(_ server: ServerPointer, _ message: MessageView) -> ServerTaken {
         if !message.isComplete, message.totalCount <= Self.frontRoom { return .keep }
         if message.isComplete, let error = ErrorView(message.body) {
-            if let state = error.state { server.pointee.pool.pointee.errors[state, default: 0] += 1 }
+            if let state = error.state { server.pointee.pool.pointee.noteError(state) }
             if error.isFatal {
                 server.pointee.flags.insert(.saidGoodbye)
                 self.noteCommand(server, error)

@@ -50,8 +50,6 @@ struct Server: BitwiseCopyable {
         static let ended = Flags(rawValue: 4096)
         /// BEGIN of a transaction of the pooler's own is in front of what its client sends in this turn.
         static let hasBegun = Flags(rawValue: 8192)
-        /// What is outstanding calls `pg_terminate_backend`.
-        static let endsSessions = Flags(rawValue: 16384)
     }
 
     var transport: Transport

@@ -88,10 +88,4 @@ enum OwnMessages {
         buffer.query(text)
         return buffer.array
     }
-
-    static func notice(_ text: String) -> [UInt8] {
-        var buffer = WireBuffer()
-        buffer.noticeResponse(WireError(.notice, .successfulCompletion, text))
-        return buffer.array
-    }
 }

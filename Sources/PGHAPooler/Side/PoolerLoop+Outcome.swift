@@ -169,8 +169,7 @@ extension PoolerLoop {
             if isCommitted == nil { pool.pointee.statistics.unknownOutcomes &+= 1 }
             if isCommitted != true {
                 pool.pointee.statistics.lostTransactions &+= 1
-                let state: SQLState = isCommitted == nil ? .outcomeUnknown : .serializationFailure
-                pool.pointee.errors[state, default: 0] += 1
+                pool.pointee.noteError(isCommitted == nil ? .outcomeUnknown : .serializationFailure)
             }
         }
         self.endTransaction(of: client, with: buffer)

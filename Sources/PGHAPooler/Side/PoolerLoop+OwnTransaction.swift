@@ -77,7 +77,7 @@ extension PoolerLoop {
         case BackendMessage.commandComplete: return self.takeOwnTag(server, own, message, &span)
         default: break
         }
-        self.makeUp(server, before: message, &span)
+        guard self.makeUp(server, before: message, &span) else { return .gone }
         switch server.pointee.session.received(message.type) {
         case .forward: return .forward
         case .swallow: return .drop
@@ -89,7 +89,7 @@ extension PoolerLoop {
         _ server: ServerPointer, _ own: UnsafeMutablePointer<OwnTransaction>, _ message: MessageView,
         _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
-        self.makeUp(server, before: message, &span)
+        guard self.makeUp(server, before: message, &span) else { return .gone }
         let taken = self.takeError(server, message)
         if case .forward = taken { own.pointee.hasFailed = true }
         return taken
@@ -101,7 +101,7 @@ extension PoolerLoop {
         _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
         guard message.isComplete else { return .keep }
-        self.makeUp(server, before: message, &span)
+        guard self.makeUp(server, before: message, &span) else { return .gone }
         guard server.pointee.session.received(message.type) != .broken else { return .broken }
         switch own.pointee.step {
         case .statement:
@@ -109,7 +109,7 @@ extension PoolerLoop {
         case .commit where !own.pointee.hasFailed && !server.pointee.flags.contains(.commitIsAlone):
             self.out.append(span, message.start - span)
             span = message.start
-            if self.out.isNearlyFull(for: 64) { _ = self.flushToClient(of: server) }
+            if self.out.isNearlyFull(for: 64), !self.flushToClient(of: server) { return .gone }
             if let tag = own.pointee.tag.base { self.out.appendCopy(tag, Int(own.pointee.tag.count)) }
         case .none, .begin, .question, .commit: break
         }
@@ -121,7 +121,7 @@ extension PoolerLoop {
         _ span: inout UnsafeRawPointer
     ) -> ServerTaken {
         guard message.isComplete, let status = message.body.first else { return .keep }
-        self.makeUp(server, before: message, &span)
+        guard self.makeUp(server, before: message, &span) else { return .gone }
         if own.pointee.step == .commit {
             own.pointee.end()
             server.pointee.client?.pointee.phase = .active
@@ -137,10 +137,6 @@ extension PoolerLoop {
         case .none, .commit: return .broken
         }
         return .drop
-    }
-
-    private mutating func makeUp(_ server: ServerPointer, before message: MessageView, _ span: inout UnsafeRawPointer) {
-        if server.pointee.session.hasMadeUp { self.addMadeUp(server, before: message, &span) }
     }
 
     // MARK: - The server is lost

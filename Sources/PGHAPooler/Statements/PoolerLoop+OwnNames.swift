@@ -13,37 +13,46 @@ extension PoolerLoop {
         return self.classifier.classify(text, strings: self.stringSyntax(of: server)).effects.contains(.readsStatements)
     }
 
-    /// False when the client lost its server on the way.
-    mutating func giveOwnNames(_ client: ClientPointer, _ server: ServerPointer) -> Bool {
+    /// `replacesUnnamed`: what looks leaves no statement without a name. False when the client was closed, or lost its
+    /// server on the way.
+    mutating func giveOwnNames(_ client: ClientPointer, _ server: ServerPointer, replacesUnnamed: Bool) -> Bool {
         for statement in self.statements(of: server).pointee.all {
-            guard self.makeRoom(for: Self.headerRoom, client) else { return false }
+            guard self.hasRoom(0, client, server) else { return false }
             self.appendClose(statement.pointee.name, server)
         }
         let own = self.statements(of: client)
         for (name, statement) in own.pointee.named {
+            // What was prepared by a look that failed later stays: statements do not belong to transactions.
+            guard self.hasRoom(name.count, client, server) else { return false }
+            (name + [0]).withUnsafeBytes { self.appendClose($0, server) }
             guard self.prepareOwn(client, server, name, statement.pointee.body) else { return false }
         }
-        if let unnamed = own.pointee.unnamed, self.statements(of: server).pointee.unnamed != unnamed {
-            guard self.prepareOwn(client, server, [], unnamed.pointee.body) else { return false }
-        }
         // If any of this is skipped or fails, so does the last.
-        guard self.prepareOwn(client, server, Self.lastName, nil) else { return false }
+        let unnamed = replacesUnnamed ? nil : own.pointee.unnamed
+        guard self.prepareOwn(client, server, [], unnamed?.pointee.body) else { return false }
         own.pointee.ownNamesSince = self.sequence
-        (Self.lastName + [0]).withUnsafeBytes { self.appendClose($0, server) }
+        if unnamed == nil { [UInt8(0)].withUnsafeBytes { self.appendClose($0, server) } }
         client.pointee.flags.insert(.ownNames)
         self.pin(client, .ownNames)
         return true
     }
 
-    private static var lastName: [UInt8] { Array("pgha_last".utf8) }
-    /// The header of a message and a name of the pooler's.
-    private static var headerRoom: Int { 64 }
+    /// Room for a message with a name of `count` bytes. A client whose name is longer than all the room there is
+    /// cannot go on: what comes before was sent.
+    private mutating func hasRoom(_ count: Int, _ client: ClientPointer, _ server: ServerPointer) -> Bool {
+        // The header, and a name of the pooler's.
+        if self.makeRoom(for: 64 + count, client) { return true }
+        if client.pointee.server == server {
+            self.refuse(client, .programLimitExceeded, "name of a prepared statement of more than 32 KiB")
+        }
+        return false
+    }
 
     /// `body` stays where it is until the end of the turn; nil: an empty text and no parameters.
     private mutating func prepareOwn(
         _ client: ClientPointer, _ server: ServerPointer, _ name: [UInt8], _ body: UnsafeRawBufferPointer?
     ) -> Bool {
-        guard self.makeRoom(for: Self.headerRoom + name.count, client) else { return false }
+        guard self.hasRoom(name.count, client, server) else { return false }
         let own = name + (body == nil ? [0, 0, 0, 0] : [0])
         own.withUnsafeBytes {
             self.appendHeader(FrontendMessage.parse, bodyCount: $0.count + (body?.count ?? 0), copying: nil, $0)

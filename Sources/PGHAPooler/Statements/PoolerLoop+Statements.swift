@@ -35,7 +35,7 @@ extension PoolerLoop {
         let (content, isRefused) = self.retain(body, client, server)
         if content.pointee.needsAttention, self.looksAtStatements(client, server, content.pointee.text) {
             self.statementTable.release(content)
-            guard self.giveOwnNames(client, server) else { return .lost }
+            guard self.giveOwnNames(client, server, replacesUnnamed: name.isEmpty) else { return .lost }
             server.pointee.session.sent(Request(.parse, sequence: self.nextSequence()))
             return .unchanged
         }
@@ -190,6 +190,6 @@ enum Rewritten {
     /// More of it is needed.
     case incomplete
     case malformed
-    /// The client lost its server.
+    /// The client was closed, or lost its server.
     case lost
 }

@@ -3,7 +3,7 @@ internal import PGHAWire
 
 // What a loop knows of itself, for the few who ask.
 extension PoolerLoop {
-    /// Walks over all connections: some 10 ns each.
+    /// Walks over all connections, some 10 ns each, and copies what pools have counted.
     func statistics() -> LoopStatistics {
         var busy: [PoolPointer: Int] = [:]
         for index in 0..<self.servers.highWater {
@@ -60,6 +60,7 @@ extension PoolerLoop {
         result.retries = statistics.retries
         result.pins = statistics.pinsByReason
         result.errors = pool.pointee.errors.reduce(into: [:]) { $0[$1.key.description] = $1.value }
+        if pool.pointee.otherErrors > 0 { result.errors["other"] = pool.pointee.otherErrors }
         return result
     }
 

@@ -45,7 +45,8 @@ package struct PoolerStatistics: Sendable {
         package var wait = DurationCounts()
         package var transaction = DurationCounts()
         package var query = DurationCounts()
-        /// Errors that servers reported, or the pooler in a lost server's place, by SQLSTATE.
+        /// Errors that servers reported, or the pooler in a lost server's place, by SQLSTATE; `other` for those of a
+        /// loop's pool above 256.
         package var errors: [String: UInt64] = [:]
         /// Transactions that went to another server because the first did not run them.
         package var retries: UInt64 = 0

@@ -2,7 +2,7 @@
 /// where statements are routed, all of them are classified.
 ///
 /// Intuition: nearly all statements begin with one of a few words and contain nothing that matters to a session; those
-/// are told by their first word and a search for `;`, `_advisory_`, `_config`, `_settings`, `temp` and two more. True
+/// are told by their first word and a search for `;`, `_advisory_`, `_config`, `_settings`, `_statements` and `temp`. True
 /// means "classify it", not that the text does anything.
 package enum AttentionTest {
     package static func needsAttention(_ text: UnsafeRawBufferPointer) -> Bool {
@@ -97,10 +97,9 @@ package enum AttentionTest {
         let second = (bytes + 1).loadUnaligned(as: Block.self)
         let third = (bytes + 2).loadUnaligned(as: Block.self)
         let middle = ((first | Self.each(0x20)) &- Self.each(0x6D)) | ((second | Self.each(0x20)) &- Self.each(0x70))
-        // a, c, s, t (and others up to g and from p to w); then d, e, o, t (and f, g, l to n, u to w): those and only those
-        // have or lack the same bits.
+        // a, c, s (and q); then d, e, o, t (and f, g, l to n, u to w): those and only those have or lack the same bits.
         let name =
-            (first &- Self.each(0x5F)) | ((second | Self.each(0x37)) &- Self.each(0x77))
+            (first &- Self.each(0x5F)) | ((second | Self.each(0x32)) &- Self.each(0x73))
             | ((third | Self.each(0x3B)) &- Self.each(0x7F))
         let semicolon = first &- Self.each(0x3B)
         let ampersand = first &- Self.each(0x26)
@@ -134,7 +133,6 @@ package enum AttentionTest {
         case 0x5F:
             return Self.begins(text, index, "_advisory_") || Self.begins(text, index, "_config")
                 || Self.begins(text, index, "_settings") || Self.begins(text, index, "_statements")
-                || Self.begins(text, index, "_terminate_backend")
         // The letter of `temp` that is followed by the rarest one.
         case 0x4D, 0x6D: return index >= 2 && Self.begins(text, index &- 2, "temp")
         default: return false

@@ -19,7 +19,7 @@ enum Keyword: UInt8 {
     case pure, ownRead, catalogSchema
 
     // Names that matter before a parenthesis.
-    case setConfig, advisoryLock, advisoryUnlock, advisoryTransactionLock, terminate, volatileFunction
+    case setConfig, advisoryLock, advisoryUnlock, advisoryTransactionLock, volatileFunction
 
     // Names that matter anywhere.
     case temporarySchema, settingsView, statementsView, serverView
@@ -61,7 +61,7 @@ extension Keyword {
         ("sequences", .sequences), ("temp", .temporary), ("temporary", .temporary), ("or", .or),
         ("replace", .replace), ("hold", .hold), ("atomic", .atomic), ("case", .caseWord), ("read", .read),
         ("only", .only), ("as", .asWord), ("not", .not), ("recursive", .recursive), ("pg_catalog", .catalogSchema),
-        ("set_config", .setConfig), ("pg_terminate_backend", .terminate),
+        ("set_config", .setConfig),
         ("pg_temp", .temporarySchema), ("pg_settings", .settingsView),
         // Views of what one server does.
         ("pg_locks", .serverView), ("pg_cursors", .serverView), ("pg_prepared_statements", .statementsView),

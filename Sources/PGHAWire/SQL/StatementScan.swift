@@ -220,7 +220,6 @@ struct StatementScan {
         switch function {
         case .advisoryLock: self.summary.effects.insert(.takesSessionLock)
         case .advisoryUnlock: self.summary.effects.insert(.releasesSessionLock)
-        case .terminate: self.summary.effects.insert(.endsSessions)
         case .setConfig: self.summary.effects.formUnion(SetConfigCall.risks(self.lexer).union(.callsSetConfig))
         default: break
         }

@@ -145,8 +145,6 @@ package struct StatementEffects: OptionSet, Hashable, Sendable {
     package static let setsByParameter = Self(rawValue: 1 << 28)
     /// Looks at `pg_prepared_statements`: what the session has prepared, by its own names.
     package static let readsStatements = Self(rawValue: 1 << 29)
-    /// `pg_terminate_backend`: a session, maybe its own.
-    package static let endsSessions = Self(rawValue: 1 << 30)
 
     /// What binds a session to its server connection or must be told to the next one.
     package static let sessionBound: Self = [
