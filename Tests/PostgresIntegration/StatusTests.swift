@@ -116,7 +116,8 @@ extension RealClusters {
                     }
                     return claimsToKnow.map { "\($0)" }
                 }
-                try await cluster.query("ALTER ROLE pgha_control PASSWORD 'control'", on: leader)
+                let password = try #require(ScratchCluster.passwords["pgha_control"])
+                try await cluster.query("ALTER ROLE pgha_control PASSWORD '\(password)'", on: leader)
                 try await cluster.waitUntilComplete()
                 #expect(try await cluster.status().term == 1)
             }
