@@ -118,6 +118,9 @@ struct SettingsTests {
         // A change that leaves nobody to lead is none.
         let others = cluster.nodes.filter { $0.name != node.name }
         for other in others { _ = try await cluster.client.setNode(other.name, NodePatch(nofailover: true)) }
+        try await cluster.wait(for: "the change to be stored") { status in
+            others.allSatisfy { status[$0.name.text]?.nofailover == true }
+        }
         let last = await RealClusters.refusal {
             _ = try await cluster.client.setNode(node.name, NodePatch(nofailover: true))
         }
