@@ -113,7 +113,7 @@ extension Controller {
     }
 
     package func currentSpec() throws(ControllerRefusal) -> ClusterSpec {
-        if let spec = self.coordinator.state?.spec { return spec }
+        if let spec = self.coordinator.latestSpec { return spec }
         throw ControllerRefusal(
             code: "no_cluster", message: "there is no cluster yet", hint: "Run 'pgha init -f FILE'.")
     }

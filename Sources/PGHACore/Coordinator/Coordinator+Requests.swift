@@ -1,13 +1,3 @@
-/// A change of the stored state that waits until no procedure holds its own copy.
-enum StateEdit: Hashable, Sendable {
-    case paused(Bool)
-    case spec(ClusterSpec)
-    /// An agent has compared the node's WAL with the leader's of this term, or replaced it.
-    case follows(NodeName, Term)
-    /// The node runs as a primary on this timeline, which nobody asked of it.
-    case forked(NodeName, TimelineID)
-}
-
 extension Coordinator {
     /// Accepts or refuses what an operator asks for. Accepted requests are carried out by the effects returned and
     /// the events that follow; `pgha` watches the status to see them done.
@@ -37,7 +27,9 @@ extension Coordinator {
             try self.adoptServers(spec, leader, identifier, position, at: now, &effects)
         case .failover(let target, let force): try self.requestFailover(target, force: force, at: now, &effects)
         case .switchover(let target): try self.requestSwitchover(target, at: now, &effects)
-        case .pause(let paused): try self.edit(.paused(paused))
+        case .pause(let paused):
+            _ = try self.cluster()
+            self.edits.append(.paused(paused))
         case .rejoin(let node, let discard): try self.requestRejoin(node, discard: discard, at: now)
         case .addNode(let node): try self.addNode(node, at: now)
         case .removeNode(let node): try self.removeNode(node, at: now, &effects)
@@ -100,7 +92,7 @@ extension Coordinator {
         _ target: NodeName?, force: Bool, at now: Moment, _ effects: inout Effects
     ) throws(RequestRefusal) {
         let (state, rule) = try self.cluster()
-        if let target { try self.requireNode(target, in: state) }
+        if let target { try self.requireNode(target, in: state.spec) }
         if target == rule.leader, !force {
             throw RequestRefusal("invalid", "\(rule.leader) leads already", hint: "Name another node, or none.")
         }
@@ -130,7 +122,7 @@ extension Coordinator {
                 "not_ready", "\(rule.leader) is not healthy", hint: "Use 'pgha failover' if it should be replaced.")
         }
         if let target {
-            try self.requireNode(target, in: state)
+            try self.requireNode(target, in: state.spec)
             if let obstacle = self.switchoverObstacle(target, rule, at: now) {
                 throw RequestRefusal("not_ready", "\(target) cannot take over: \(obstacle)", hint: "See 'pgha status'.")
             }
@@ -171,7 +163,7 @@ extension Coordinator {
 
     private mutating func requestRejoin(_ node: NodeName, discard: Bool, at now: Moment) throws(RequestRefusal) {
         let (state, rule) = try self.cluster()
-        try self.requireNode(node, in: state)
+        try self.requireNode(node, in: state.spec)
         guard node != rule.leader else {
             throw RequestRefusal("invalid", "\(node) is the leader", hint: "Switch over first.")
         }
@@ -183,26 +175,26 @@ extension Coordinator {
     }
 
     private mutating func addNode(_ node: NodeSpec, at now: Moment) throws(RequestRefusal) {
-        let (state, _) = try self.cluster()
-        guard state.spec[node.name] == nil else {
+        var spec = try self.specToCome()
+        guard spec[node.name] == nil else {
             throw RequestRefusal("invalid", "there is a node \(node.name) already", hint: "Choose another name.")
         }
-        if let twin = state.spec.nodes.first(where: { ($0.host, $0.port) == (node.host, node.port) }) {
+        if let twin = spec.nodes.first(where: { ($0.host, $0.port) == (node.host, node.port) }) {
             throw RequestRefusal(
                 "invalid", "\(node.host):\(node.port) is node \(twin.name) already", hint: "Give its own address.")
         }
-        var spec = state.spec
-        spec.nodes = (spec.nodes + [node]).sorted { $0.name < $1.name }
+        let edit = StateEdit.added(node)
+        edit.apply(to: &spec)
         try self.requireAgents(spec)
         self.nodes[node.name] = NodeView(at: now)
-        try self.edit(.spec(spec))
+        self.edits.append(edit)
     }
 
     private mutating func removeNode(
         _ node: NodeName, at now: Moment, _ effects: inout Effects
     ) throws(RequestRefusal) {
         let (state, rule) = try self.cluster()
-        try self.requireNode(node, in: state)
+        try self.requireNode(node, in: state.spec)
         try self.requireIdle()
         guard node != rule.leader else {
             throw RequestRefusal("invalid", "\(node) is the leader", hint: "Switch over first.")
@@ -225,22 +217,20 @@ extension Coordinator {
     }
 
     private mutating func setNode(_ node: NodeSpec) throws(RequestRefusal) {
-        let (state, _) = try self.cluster()
-        try self.requireNode(node.name, in: state)
-        var spec = state.spec
-        guard let index = spec.nodes.firstIndex(where: { $0.name == node.name }) else { return }
-        guard (spec.nodes[index].host, spec.nodes[index].port) == (node.host, node.port) else {
+        var spec = try self.specToCome()
+        try self.requireNode(node.name, in: spec)
+        guard spec[node.name].map({ ($0.host, $0.port) == (node.host, node.port) }) == true else {
             throw RequestRefusal(
                 "invalid", "a node's address cannot change", hint: "Remove the node and add it under a new name.")
         }
-        spec.nodes[index] = node
+        let edit = StateEdit.node(node)
+        edit.apply(to: &spec)
         try self.requireAgents(spec)
-        try self.edit(.spec(spec))
+        self.edits.append(edit)
     }
 
     private mutating func setSpec(_ spec: ClusterSpec) throws(RequestRefusal) {
-        let (state, _) = try self.cluster()
-        guard spec.nodes == state.spec.nodes else {
+        guard try self.specToCome().nodes == spec.nodes else {
             throw RequestRefusal("invalid", "nodes are not changed here", hint: "Use 'pgha node'.")
         }
         guard (1...spec.nodes.count).contains(spec.durability.copies) else {
@@ -249,12 +239,12 @@ extension Coordinator {
                 hint: "Use 1 to \(spec.nodes.count).")
         }
         try self.requireAgents(spec)
-        try self.edit(.spec(spec))
+        self.edits.append(.settings(spec))
     }
 
-    private mutating func edit(_ edit: StateEdit) throws(RequestRefusal) {
-        _ = try self.cluster()
-        self.edits.append(edit)
+    private func specToCome() throws(RequestRefusal) -> ClusterSpec {
+        let (state, _) = try self.cluster()
+        return self.latestSpec ?? state.spec
     }
 
     /// Writes waiting edits; called when no procedure is under way.
@@ -263,7 +253,7 @@ extension Coordinator {
         for edit in self.edits {
             switch edit {
             case .paused(let paused): state.paused = paused
-            case .spec(let spec): state.spec = spec
+            case .added, .node, .settings: edit.apply(to: &state.spec)
             case .forked(let node, let timeline):
                 state.timelines.disown(timeline, of: node, among: state.spec.nodes.map(\.name))
             case .follows(let node, let term):
@@ -315,9 +305,9 @@ extension Coordinator {
             "not_ready", "the cluster has no leader yet\(why)", hint: "Wait: see 'pgha status --watch'.")
     }
 
-    private func requireNode(_ node: NodeName, in state: ClusterState) throws(RequestRefusal) {
-        guard state.spec[node] == nil else { return }
-        let names = state.spec.nodes.map(\.name.text).joined(separator: ", ")
+    private func requireNode(_ node: NodeName, in spec: ClusterSpec) throws(RequestRefusal) {
+        guard spec[node] == nil else { return }
+        let names = spec.nodes.map(\.name.text).joined(separator: ", ")
         throw RequestRefusal("unknown_node", "there is no node '\(node)'", hint: "The nodes are \(names).")
     }
 }
